@@ -1,0 +1,3 @@
+//! Who owns this socket?
+
+fn main() {}

@@ -1,0 +1,85 @@
+//! `cargo xtask`: the gates of this workspace, run the same way by developers and by CI.
+
+mod cargo;
+mod gates;
+mod suite;
+mod summary;
+mod tests;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  ci                 run every gate, then print a table and the test totals
+  ci --full          also run the gates that take long
+  ci GATE...         run these gates alone
+  ci --list          list the gates: name, `always` or `--full`, what it does
+  tidy               test the source tree against the invariants of the house style
+  help               print this text
+
+Exit: 0 all well, 1 something failed, 2 wrong usage.
+";
+
+fn main() -> Result<ExitCode> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = workspace_root()?;
+    match args.split_first() {
+        Some((&"ci", rest)) => ci(&root, rest),
+        Some((&"tidy", [])) => Ok(exit_code(tidy::run(&root)?.fatal == 0)),
+        Some((&("help" | "-h" | "--help"), _)) => {
+            print!("{HELP}");
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(_) => Ok(usage(&format!("unknown: {}", args.join(" ")))),
+        None => Ok(usage("a command is needed")),
+    }
+}
+
+fn ci(root: &Path, args: &[&str]) -> Result<ExitCode> {
+    let mut full = false;
+    let mut list = false;
+    let mut names = Vec::new();
+    for &arg in args {
+        match arg {
+            "--full" => full = true,
+            "--list" => list = true,
+            name if gates::GATES.iter().any(|gate| gate.name == name) => names.push(name),
+            other => {
+                return Ok(usage(&format!("`{other}` is no gate: see `cargo xtask ci --list`")));
+            }
+        }
+    }
+    if full && !names.is_empty() {
+        return Ok(usage("name gates or say --full, not both"));
+    }
+    if list {
+        print!("{}", gates::list());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let chosen = gates::GATES
+        .iter()
+        .filter(|gate| if names.is_empty() { full || !gate.full } else { names.contains(&gate.name) });
+    Ok(exit_code(gates::run(root, chosen)?))
+}
+
+fn exit_code(ok: bool) -> ExitCode {
+    if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprint!("xtask: {problem}\n\n{HELP}");
+    ExitCode::from(2)
+}
+
+/// The directory of the workspace: cargo names xtask's own, which lies below it.
+fn workspace_root() -> Result<PathBuf> {
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").context("start it as `cargo xtask`")?;
+    let root = Path::new(&own).parent().context("xtask lies in a workspace")?;
+    Ok(root.to_path_buf())
+}
