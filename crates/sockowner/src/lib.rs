@@ -1,1 +1,35 @@
-//! Who owns this socket?
+//! **Who owns this socket?** Every TCP and UDP endpoint with the processes that hold it, and the service or container
+//! it was made in.
+//!
+//! Open a [`Query`]; ask it for a [`snapshot`](Query::snapshot) of all endpoints, for everything about
+//! [one endpoint](Query::who), or for [the owner of one socket](Query::owner_of).
+//!
+//! An answer is data with its evidence: a socket has zero, one or many [holders](Attribution::holders); where there is
+//! none, a [`Reason`] says why; what could not be read at all is in [`Snapshot::gaps`]. "Unknown, because" is preferred
+//! to a guess everywhere.
+
+mod attribution;
+mod endpoint;
+mod error;
+mod evidence;
+mod filter;
+mod owner;
+mod pattern;
+mod query;
+mod snapshot;
+mod socket;
+mod sys;
+
+pub use attribution::{Attribution, Candidate, Holder, Holders, Reach, Reason};
+pub use endpoint::{Address, Endpoint, Family, Interface, Protocol, State};
+pub use error::{Error, ErrorKind, Result};
+pub use evidence::Evidence;
+pub use filter::Filter;
+pub use owner::{Cgroup, Container, Executable, FileId, Manager, Process, Runtime, Service, StartTime};
+pub use pattern::{Match, Pattern};
+pub use query::{Query, QueryBuilder, Source};
+pub use snapshot::{Entry, Gap, GapReason, Snapshot};
+pub use socket::Socket;
+
+#[doc = include_str!("../PLATFORM.md")]
+pub mod platform {}

@@ -1,0 +1,31 @@
+//! How an answer was established.
+
+use std::fmt;
+
+/// How the primary owner was established.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Evidence {
+    /// It was seen holding the socket, and no other process was, as far as was looked:
+    /// [`Holders::reach`](crate::Holders::reach), and the snapshot's gaps.
+    Holder,
+    /// Several hold the socket; this one started first. **A convention, not knowledge**: at equal start times an
+    /// ancestor goes before its descendant, then the lower pid.
+    EarliestHolder,
+}
+
+impl Evidence {
+    /// `holder` or `earliest_holder`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Holder => "holder",
+            Self::EarliestHolder => "earliest_holder",
+        }
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

@@ -1,0 +1,205 @@
+//! Which endpoints a snapshot is to hold.
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use crate::{Container, Endpoint, Entry, Family, Process, Protocol, Service, State};
+
+/// Which endpoints a snapshot is to hold, and whether with owners. Empty means all.
+///
+/// Values of one kind are alternatives, different kinds must all be met:
+/// `Filter::new().protocol(Protocol::Tcp).state(State::LISTEN).state(State::BOUND)`.
+/// Protocol, family and state are asked of the kernel; the rest is compared afterwards, so that every holder of a
+/// socket is found whichever of them was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    protocols: Vec<Protocol>,
+    families: Vec<Family>,
+    states: Vec<State>,
+    pids: Vec<u32>,
+    users: Vec<String>,
+    units: Vec<String>,
+    containers: Vec<String>,
+    executables: Vec<OsString>,
+    without_owners: bool,
+}
+
+impl Filter {
+    /// Every endpoint, with its owners.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// This protocol.
+    #[must_use]
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocols.push(protocol);
+        self
+    }
+
+    /// This family.
+    #[must_use]
+    pub fn family(mut self, family: Family) -> Self {
+        self.families.push(family);
+        self
+    }
+
+    /// This state.
+    #[must_use]
+    pub fn state(mut self, state: State) -> Self {
+        self.states.push(state);
+        self
+    }
+
+    /// Whatever waits for others: listeners, and UDP sockets without a fixed peer.
+    #[must_use]
+    pub fn listening(self) -> Self {
+        self.state(State::LISTEN).state(State::UNCONNECTED)
+    }
+
+    /// Held by this process.
+    #[must_use]
+    pub fn pid(mut self, pid: u32) -> Self {
+        self.pids.push(pid);
+        self
+    }
+
+    /// Whose socket, or a holder of it, belongs to this user: a name or a number.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.users.push(user.into());
+        self
+    }
+
+    /// Created in, or held by a process in, this unit. `ssh` stands for `ssh.service`, as for systemctl.
+    /// Units of every manager match: look at [`Service::manager`] before trusting the name.
+    #[must_use]
+    pub fn unit(mut self, unit: impl Into<String>) -> Self {
+        let mut unit = unit.into();
+        if !unit.ends_with(".service") {
+            unit.push_str(".service");
+        }
+        self.units.push(unit);
+        self
+    }
+
+    /// Created in, or held by a process in, the container whose id (or pod's uid) begins so.
+    #[must_use]
+    pub fn container(mut self, id: impl Into<String>) -> Self {
+        self.containers.push(id.into());
+        self
+    }
+
+    /// Held by a process that runs this executable: a path, or a base name.
+    #[must_use]
+    pub fn executable(mut self, path: impl AsRef<OsStr>) -> Self {
+        self.executables.push(path.as_ref().to_owned());
+        self
+    }
+
+    /// The sockets alone: no process is looked at.
+    #[must_use]
+    pub fn without_owners(mut self) -> Self {
+        self.without_owners = true;
+        self
+    }
+
+    pub(crate) fn wants_owners(&self) -> bool {
+        !self.without_owners
+    }
+
+    pub(crate) fn protocols(&self) -> impl Iterator<Item = Protocol> {
+        Protocol::ALL.into_iter().filter(|protocol| is_wanted(&self.protocols, protocol))
+    }
+
+    pub(crate) fn families(&self) -> impl Iterator<Item = Family> {
+        Family::ALL.into_iter().filter(|family| is_wanted(&self.families, family))
+    }
+
+    /// The states asked for; empty for all.
+    pub(crate) fn states(&self) -> &[State] {
+        &self.states
+    }
+
+    pub(crate) fn takes_endpoint(&self, endpoint: &Endpoint) -> bool {
+        is_wanted(&self.protocols, &endpoint.protocol)
+            && is_wanted(&self.families, &endpoint.family)
+            && is_wanted(&self.states, &endpoint.state)
+    }
+
+    /// What can be told only when owners are known.
+    pub(crate) fn takes(&self, entry: &Entry) -> bool {
+        let processes = || entry.attribution.holders().iter().map(|holder| &*holder.process);
+        any_or_empty(&self.pids, |&pid| processes().any(|process| process.pid == pid))
+            && any_or_empty(&self.users, |user| {
+                is_user(user, entry.socket.uid, entry.user.as_deref())
+                    || processes().any(|process| is_user(user, process.uid, process.user.as_deref()))
+            })
+            && any_or_empty(&self.units, |unit| {
+                is_unit(unit, entry.service.as_ref())
+                    || processes().any(|p| is_unit(unit, p.service.as_ref()))
+            })
+            && any_or_empty(&self.containers, |id| {
+                is_container(id, entry.container.as_ref())
+                    || processes().any(|p| is_container(id, p.container.as_ref()))
+            })
+            && any_or_empty(&self.executables, |path| processes().any(|process| runs(path, process)))
+    }
+}
+
+fn is_wanted<T: PartialEq>(wanted: &[T], value: &T) -> bool {
+    wanted.is_empty() || wanted.contains(value)
+}
+
+fn any_or_empty<T>(wanted: &[T], is_met: impl FnMut(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(is_met)
+}
+
+fn is_user(wanted: &str, uid: Option<u32>, name: Option<&str>) -> bool {
+    name == Some(wanted) || uid.is_some_and(|uid| wanted.parse() == Ok(uid))
+}
+
+fn is_unit(wanted: &str, service: Option<&Service>) -> bool {
+    service.is_some_and(|service| service.name == wanted)
+}
+
+fn is_container(wanted: &str, container: Option<&Container>) -> bool {
+    container.is_some_and(|container| {
+        !wanted.is_empty()
+            && (container.id.starts_with(wanted)
+                || container.pod.as_ref().is_some_and(|pod| pod.starts_with(wanted))
+                || container.nested.iter().any(|nested| is_container(wanted, Some(nested))))
+    })
+}
+
+fn runs(wanted: &OsStr, process: &Process) -> bool {
+    process.executable.as_ref().is_some_and(|executable| {
+        let path: &Path = &executable.path;
+        path.as_os_str() == wanted || path.file_name() == Some(wanted)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_asked_is_everything() {
+        let filter = Filter::new();
+        assert_eq!(filter.protocols().count(), 2);
+        assert_eq!(filter.families().count(), 2);
+        assert!(filter.wants_owners() && filter.states().is_empty());
+    }
+
+    #[test]
+    fn a_unit_is_found_with_and_without_its_suffix() {
+        assert_eq!(Filter::new().unit("ssh"), Filter::new().unit("ssh.service"));
+    }
+
+    #[test]
+    fn users_go_by_name_and_by_number() {
+        assert!(is_user("0", Some(0), Some("root")) && is_user("root", Some(0), Some("root")));
+        assert!(!is_user("0", None, None), "a TIME_WAIT row is nobody's");
+        assert!(!is_user("roo", Some(0), Some("root")));
+    }
+}

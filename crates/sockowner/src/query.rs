@@ -1,0 +1,209 @@
+//! The one entry: ask for a snapshot, for one endpoint, for the owner of one socket.
+
+use crate::pattern::Met;
+use crate::sys::{Options, Scope, Search, System};
+use crate::{Family, Filter, Gap, Match, Pattern, Result, Snapshot, Socket};
+
+/// Asks the system who owns which socket.
+///
+/// Open one and keep it: it holds a netlink socket, `/proc`, and what it has learned of cgroups. It belongs to the
+/// network namespace of the thread that opened it. `Send + Sync`; requests of several threads wait for each other
+/// only while sockets are listed.
+///
+/// ```
+/// # fn main() -> sockowner::Result<()> {
+/// let query = sockowner::Query::new()?;
+/// for entry in &query.snapshot(&sockowner::Filter::new().listening())? {
+///     match entry.attribution.primary_owner() {
+///         Some((process, evidence)) => println!("{} {} ({evidence})", entry.socket.endpoint, process.pid),
+///         None => println!("{} unknown: {:?}", entry.socket.endpoint, entry.attribution.reason()),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Platform
+/// Linux 5.8 or later for cgroups, 4.11 for everything else; no privilege, but other users' processes can be looked
+/// into only with `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH` (root has both). See
+/// [`platform`](crate::platform) for each answer's source.
+#[derive(Debug)]
+pub struct Query {
+    system: System,
+}
+
+/// How a [`Query`] is to work.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueryBuilder {
+    options: Options,
+    source: Source,
+}
+
+/// Where owners come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Source {
+    /// The best that this system and the caller's rights allow.
+    #[default]
+    Auto,
+    /// proc(5): works for every user, on every kernel.
+    Proc,
+}
+
+impl QueryBuilder {
+    /// Takes owners from this source.
+    #[must_use]
+    pub fn source(mut self, source: Source) -> Self {
+        self.source = source;
+        self
+    }
+
+    /// Reads the arguments of processes too. They carry secrets.
+    #[must_use]
+    pub fn command_lines(mut self, wanted: bool) -> Self {
+        self.options.command_lines = wanted;
+        self
+    }
+
+    /// Looks into processes with so many threads at most, the caller's included; 0 (the default) is one for each
+    /// processor, but four at most.
+    #[must_use]
+    pub fn threads(mut self, most: usize) -> Self {
+        self.options.threads = most;
+        self
+    }
+
+    /// Opens the query.
+    ///
+    /// # Errors
+    /// Where no question could be answered: sock_diag is refused or missing, or the platform has no backend.
+    pub fn open(self) -> Result<Query> {
+        match self.source {
+            Source::Auto | Source::Proc => {}
+        }
+        Ok(Query { system: System::open(self.options)? })
+    }
+}
+
+impl Query {
+    /// Opens a query with the defaults.
+    ///
+    /// # Errors
+    /// As [`QueryBuilder::open`].
+    pub fn new() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    /// Chooses how to work first.
+    pub fn builder() -> QueryBuilder {
+        QueryBuilder::default()
+    }
+
+    /// Every endpoint that `filter` takes, of the query's network namespace.
+    ///
+    /// # Platform
+    /// Linux: one sock_diag dump a table, one walk over `/proc/PID/fd` of all processes.
+    ///
+    /// # Errors
+    /// Where no table could be read, or owners are asked for and there is no `/proc`. A table or a process that could
+    /// not be read while others could is a [gap](Snapshot::gaps).
+    #[doc(alias = "GetExtendedTcpTable")]
+    #[doc(alias = "GetExtendedUdpTable")]
+    pub fn snapshot(&self, filter: &Filter) -> Result<Snapshot> {
+        let tables = filter.protocols().flat_map(|p| filter.families().map(move |f| (p, f))).collect();
+        let scope = Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 };
+        let listed = self.system.sockets(&scope)?;
+        let search = if filter.wants_owners() { Search::Everywhere } else { Search::Never };
+        let (mut entries, gaps) = self.system.attribute(listed.list, search)?;
+        // A socket that changed while its owner was looked for may be in a state that was not asked for.
+        entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
+        Ok(Snapshot::new(entries, join(listed.gaps, gaps)))
+    }
+
+    /// Everything about the endpoints that `pattern` names: listeners first, all holders of each.
+    ///
+    /// A specific address also finds the wildcard listener that would serve it, marked [`Match::Wildcard`], where
+    /// no listener has the address itself.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot). That nothing matched is no error: the snapshot is empty.
+    pub fn who(&self, pattern: &Pattern) -> Result<Snapshot> {
+        let (found, first_gaps) = self.find(pattern)?;
+        let (sockets, met): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        if sockets.is_empty() {
+            return Ok(Snapshot::new(Vec::new(), first_gaps));
+        }
+        let (mut entries, gaps) = self.system.attribute(sockets, Search::Everywhere)?;
+        for (entry, met) in entries.iter_mut().zip(met) {
+            entry.matched = Some(met);
+        }
+        Ok(Snapshot::new(entries, join(first_gaps, gaps)))
+    }
+
+    /// The owner of one socket, as fast as can be: processes in the socket's cgroup are looked at first, then its
+    /// user's, then all; the search ends at the first of these circles in which somebody holds it
+    /// ([`Holders::reach`](crate::Holders::reach)). Only a process that is *seen* holding it counts.
+    ///
+    /// `socket` may be old: that it is still there is checked by its cookie. One that is gone is
+    /// [`Reason::Gone`](crate::Reason::Gone), one in another state is
+    /// [`changed`](crate::Entry::changed).
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    #[doc(alias = "GetOwnerModuleFromTcpEntry")]
+    #[doc(alias = "GetOwnerModuleFromUdpEntry")]
+    pub fn owner_of(&self, socket: &Socket) -> Result<Snapshot> {
+        let (entries, gaps) = self.system.attribute(vec![socket.clone()], Search::Nearest)?;
+        Ok(Snapshot::new(entries, gaps))
+    }
+
+    /// The sockets that `pattern` names, and how.
+    fn find(&self, pattern: &Pattern) -> Result<(Vec<Matched>, Vec<Gap>)> {
+        if let Some((local, remote)) = pattern.tuple() {
+            let mut protocols = pattern.protocols();
+            if let (Some(only), None) = (protocols.next(), protocols.next()) {
+                if let Some(socket) = self.system.connection(only, local, remote)? {
+                    return Ok((vec![(socket, Match::Exact)], Vec::new()));
+                }
+            }
+        }
+        let scope = Scope {
+            tables: pattern.protocols().flat_map(|p| Family::ALL.map(|f| (p, f))).collect(),
+            states: Vec::new(),
+            local_port: pattern.local_port(),
+            remote_port: pattern.remote_port(),
+        };
+        let listed = self.system.sockets(&scope)?;
+        let met: Vec<_> = listed
+            .list
+            .into_iter()
+            .filter_map(|socket| {
+                let met = pattern.matches(&socket.endpoint, socket.v6only == Some(true))?;
+                Some((socket, met))
+            })
+            .collect();
+        Ok((best_listeners(&met), listed.gaps))
+    }
+}
+
+/// A socket, and how it met what was asked for.
+type Matched = (Socket, Match);
+
+/// Of the listeners of one protocol only the best kind serves: one with the very address, else a wildcard, else one of
+/// both families.
+fn best_listeners(found: &[(Socket, Met)]) -> Vec<Matched> {
+    let best = |socket: &Socket| {
+        let same = found.iter().filter(|(other, _)| {
+            other.endpoint.protocol == socket.endpoint.protocol && other.endpoint.state.is_listening()
+        });
+        same.map(|&(_, met)| met).min()
+    };
+    let serves =
+        |(socket, met): &&(Socket, Met)| *met == Met::Exact || best(socket).is_none_or(|best| *met == best);
+    found.iter().filter(serves).map(|(socket, met)| (socket.clone(), (*met).into())).collect()
+}
+
+fn join(mut one: Vec<Gap>, other: Vec<Gap>) -> Vec<Gap> {
+    one.extend(other);
+    one
+}

@@ -1,0 +1,175 @@
+//! An owned, ordered set of endpoints with their owners, and what could not be read.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::{Attribution, Candidate, Cgroup, Container, Match, Reason, Service, Socket};
+
+/// One endpoint and all that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// What the system says of the socket itself.
+    pub socket: Socket,
+    /// Name of the socket's user.
+    pub user: Option<String>,
+    /// The cgroup in which the socket was **created**. Public: it needs no right to read.
+    pub cgroup: Option<Cgroup>,
+    /// The unit of that cgroup: the creator's, which may not be the present owner's.
+    pub service: Option<Service>,
+    /// The container of that cgroup.
+    pub container: Option<Container>,
+    /// Who holds it, or why nobody is named.
+    pub attribution: Attribution,
+    /// Where there is no owner: the processes in the socket's cgroup. Not owners. Shared
+    /// by all endpoints of one cgroup.
+    pub candidates: Arc<[Candidate]>,
+    /// How it met the pattern that was asked for.
+    pub matched: Option<Match>,
+    /// Its state was another one when the sockets were listed than when its owner was looked for.
+    pub changed: bool,
+}
+
+impl Entry {
+    /// Without an owner because the caller lacks a right.
+    pub fn is_not_permitted(&self) -> bool {
+        self.attribution.reason() == Some(Reason::NotPermitted)
+    }
+}
+
+/// Something that could not be read, so that silence never looks like an answer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub struct Gap {
+    /// Where it is from: `sock_diag`, `proc`, `kcmp`, `cgroup`.
+    pub source: &'static str,
+    /// What it is: a table, a path, or a pattern that stands for `count` paths.
+    pub object: String,
+    /// Why it could not be read.
+    pub reason: GapReason,
+    /// How many there are of it.
+    pub count: u64,
+}
+
+/// Why something could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum GapReason {
+    /// The system refuses it to this caller.
+    NotPermitted,
+    /// It vanished.
+    Gone,
+    /// It changed at every try.
+    Changed,
+    /// It does not have the form it should.
+    Malformed,
+    /// The kernel's table changed under every try to list it: rows may be missing or stale.
+    Interrupted,
+    /// This system does not offer it.
+    Unsupported,
+}
+
+impl GapReason {
+    /// The word of the interface: `not_permitted`, `gone`, ...
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotPermitted => "not_permitted",
+            Self::Gone => "gone",
+            Self::Changed => "changed",
+            Self::Malformed => "malformed",
+            Self::Interrupted => "interrupted",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+impl fmt::Display for GapReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Gap {
+    pub(crate) fn new(
+        source: &'static str,
+        object: impl Into<String>,
+        reason: GapReason,
+        count: u64,
+    ) -> Self {
+        Self { source, object: object.into(), reason, count }
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.source, self.object, self.reason)?;
+        match self.count {
+            0 | 1 => Ok(()),
+            count => write!(f, " ({count})"),
+        }
+    }
+}
+
+/// The answer to a question: endpoints, and gaps.
+///
+/// Listeners come first; then by protocol, local port, local address and peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    entries: Vec<Entry>,
+    gaps: Vec<Gap>,
+}
+
+impl Snapshot {
+    pub(crate) fn new(mut entries: Vec<Entry>, mut gaps: Vec<Gap>) -> Self {
+        entries.sort_by(|a, b| {
+            let key = |entry: &Entry| {
+                let endpoint = entry.socket.endpoint;
+                (!endpoint.state.is_listening(), endpoint.protocol, endpoint.local.port)
+            };
+            key(a).cmp(&key(b)).then_with(|| {
+                let rest = |entry: &Entry| {
+                    let endpoint = entry.socket.endpoint;
+                    (endpoint.local, endpoint.remote, endpoint.state, entry.socket.cookie)
+                };
+                rest(a).cmp(&rest(b))
+            })
+        });
+        gaps.sort();
+        Self { entries, gaps }
+    }
+
+    /// The endpoints.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// One endpoint after the other.
+    pub fn iter(&self) -> std::slice::Iter<'_, Entry> {
+        self.entries.iter()
+    }
+
+    /// What could not be read.
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// Something is missing for want of a right: an endpoint's owner, or a whole source.
+    pub fn lacks_permission(&self) -> bool {
+        self.entries.iter().any(Entry::is_not_permitted)
+            || self.gaps.iter().any(|gap| gap.reason == GapReason::NotPermitted)
+    }
+
+    /// The endpoints by value, and the gaps.
+    pub fn into_parts(self) -> (Vec<Entry>, Vec<Gap>) {
+        (self.entries, self.gaps)
+    }
+}
+
+impl<'a> IntoIterator for &'a Snapshot {
+    type Item = &'a Entry;
+    type IntoIter = std::slice::Iter<'a, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}

@@ -1,0 +1,211 @@
+//! The real door: every system call of the Linux backend.
+#![expect(unsafe_code, reason = "kcmp and open_by_handle_at have no safe wrapper")]
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
+use rustix::io::Errno;
+use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::time::{ClockId, clock_gettime};
+
+use super::door::{Door, FileKind, FileStat, Listed, Now};
+
+pub(crate) const ESRCH: i32 = libc::ESRCH;
+pub(crate) const ESTALE: i32 = libc::ESTALE;
+pub(crate) const ENOBUFS: i32 = libc::ENOBUFS;
+
+/// `PROC_SUPER_MAGIC` (statfs(2)).
+const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+/// `KCMP_FILES` (kcmp(2)).
+const KCMP_FILES: libc::c_int = 2;
+/// `FILEID_KERNFS` (`linux/exportfs.h`): the handle is the 64-bit id of a kernfs node, for cgroups the cgroup's.
+const FILEID_KERNFS: libc::c_int = 0xfe;
+/// A dump goes on at each receive, so the kernel always answers at once; this guards against one that never does.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(5);
+const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// The kernel this process runs on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kernel;
+
+impl Door for Kernel {
+    type Dir = OwnedFd;
+    type Diag = OwnedFd;
+
+    fn open_diag(&self) -> io::Result<OwnedFd> {
+        let flags = SocketFlags::CLOEXEC;
+        let socket =
+            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(RECEIVE_TIMEOUT))?;
+        Ok(socket)
+    }
+
+    fn send(&self, diag: &OwnedFd, datagram: &[u8]) -> io::Result<()> {
+        let kernel = SocketAddrNetlink::new(0, 0);
+        let sent = retry(|| rustix::net::sendto(diag, datagram, SendFlags::empty(), &kernel))?;
+        if sent == datagram.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    }
+
+    fn receive(&self, diag: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
+        Ok(retry(|| rustix::net::recv(diag, &mut *buffer, RecvFlags::TRUNC).map(|(_, length)| length))?)
+    }
+
+    fn stat_diag(&self, diag: &OwnedFd) -> io::Result<FileStat> {
+        statx(diag, b"", AtFlags::EMPTY_PATH)
+    }
+
+    fn interface_name(&self, diag: &OwnedFd, index: u32) -> io::Result<String> {
+        Ok(rustix::net::netdevice::index_to_name(diag, index)?)
+    }
+
+    fn open_root(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(CWD, path, DIR, Mode::empty())?)
+    }
+
+    fn open_dir(&self, at: &OwnedFd, path: &[u8]) -> io::Result<OwnedFd> {
+        Ok(rustix::fs::openat(at, path, DIR, Mode::empty())?)
+    }
+
+    fn is_procfs(&self, dir: &OwnedFd) -> io::Result<bool> {
+        let magic = u64::try_from(rustix::fs::fstatfs(dir)?.f_type);
+        Ok(magic == Ok(PROC_SUPER_MAGIC))
+    }
+
+    fn list(&self, dir: &OwnedFd, each: &mut dyn FnMut(Listed<'_>)) -> io::Result<()> {
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = RawDir::new(dir, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                each(Listed { name, inode: entry.ino(), is_dir: entry.file_type() == FileType::Directory });
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, at: &OwnedFd, path: &[u8], into: &mut Vec<u8>) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+        let file = rustix::fs::openat(at, path, flags, Mode::empty())?;
+        loop {
+            into.reserve(1024);
+            if retry(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut *into)))? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_link(&self, at: &OwnedFd, path: &[u8]) -> io::Result<Vec<u8>> {
+        Ok(rustix::fs::readlinkat(at, path, Vec::with_capacity(128))?.into_bytes())
+    }
+
+    fn stat(&self, at: &OwnedFd, path: &[u8]) -> io::Result<FileStat> {
+        statx(at, path, AtFlags::empty())
+    }
+
+    fn stat_cached(&self, path: &[u8]) -> io::Result<FileStat> {
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        // The cache misses now and then when names change elsewhere; a path in use is found at a second look.
+        let mut tries = 3;
+        let file = loop {
+            tries -= 1;
+            match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
+                Err(Errno::AGAIN) if tries > 0 => {}
+                // Before Linux 5.12 there is no such look-up.
+                Err(Errno::NOSYS | Errno::INVAL) => {
+                    break rustix::fs::openat(CWD, path, flags, Mode::empty())?;
+                }
+                other => break other?,
+            }
+        };
+        statx(&file, b"", AtFlags::EMPTY_PATH)
+    }
+
+    fn share_descriptors(&self, one: u32, other: u32) -> io::Result<bool> {
+        let (one, other) = (libc::c_long::from(one), libc::c_long::from(other));
+        let unused: libc::c_long = 0;
+        // SAFETY: kcmp(2) takes five integers and no pointer: it reads and writes no memory of this process.
+        let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_FILES, unused, unused) };
+        if order < 0 { Err(io::Error::last_os_error()) } else { Ok(order == 0) }
+    }
+
+    fn cgroup_path(&self, root: &OwnedFd, id: u64) -> io::Result<Vec<u8>> {
+        /// `struct file_handle` with the eight bytes of a kernfs id.
+        #[repr(C)]
+        struct Handle {
+            bytes: libc::c_uint,
+            kind: libc::c_int,
+            id: [u8; 8],
+        }
+        const _: () = assert!(size_of::<Handle>() == 16);
+        let mut handle = Handle { bytes: 8, kind: FILEID_KERNFS, id: id.to_ne_bytes() };
+        // SAFETY: `handle` is laid out as `struct file_handle` (two ints, then `handle_bytes` = 8 bytes) and lives
+        // across the call, which only reads it; `root` is an open descriptor.
+        let fd = unsafe {
+            libc::open_by_handle_at(
+                root.as_raw_fd(),
+                (&raw mut handle).cast(),
+                libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC,
+            )
+        };
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: `fd` was just opened, is not negative, and nobody else owns it.
+        let dir = unsafe { OwnedFd::from_raw_fd(fd) };
+        if statx(&dir, b"", AtFlags::EMPTY_PATH)?.inode != id {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let link = format!("/proc/thread-self/fd/{}", dir.as_raw_fd());
+        Ok(rustix::fs::readlink(link, Vec::with_capacity(128))?.into_bytes())
+    }
+
+    fn user_name(&self, uid: u32) -> io::Result<Option<String>> {
+        let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))?;
+        Ok(user.map(|user| user.name))
+    }
+
+    fn now(&self) -> Now {
+        let since_boot = clock_gettime(ClockId::Boottime);
+        let wall = clock_gettime(ClockId::Realtime);
+        Now {
+            since_boot: duration(since_boot.tv_sec, since_boot.tv_nsec),
+            wall: UNIX_EPOCH
+                .checked_add(duration(wall.tv_sec, wall.tv_nsec))
+                .unwrap_or(SystemTime::UNIX_EPOCH),
+            ticks_per_second: rustix::param::clock_ticks_per_second(),
+        }
+    }
+}
+
+fn duration(seconds: i64, nanoseconds: i64) -> Duration {
+    Duration::new(u64::try_from(seconds).unwrap_or(0), u32::try_from(nanoseconds).unwrap_or(0))
+}
+
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    rustix::io::retry_on_intr(&mut call)
+}
+
+/// `AT_STATX_DONT_SYNC`: what the kernel has, without asking a server or a FUSE daemon that may never answer.
+fn statx(at: &OwnedFd, path: &[u8], flags: AtFlags) -> io::Result<FileStat> {
+    let flags = flags | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
+    let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::UID;
+    let found: Statx = rustix::fs::statx(at, path, flags, mask)?;
+    Ok(FileStat {
+        kind: match FileType::from_raw_mode(found.stx_mode.into()) {
+            FileType::Socket => FileKind::Socket,
+            FileType::Directory => FileKind::Directory,
+            _ => FileKind::Other,
+        },
+        device: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
+        inode: found.stx_ino,
+        links: found.stx_nlink,
+        size: found.stx_size,
+        uid: found.stx_uid,
+    })
+}

@@ -1,0 +1,100 @@
+//! Everything this backend asks of the kernel, as one trait: the real door is [`Kernel`](super::call::Kernel), the
+//! tests' is the fake one.
+//!
+//! Paths are relative to a held directory wherever one exists, so that nothing is read twice by number.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, SystemTime};
+
+/// What stat(2) tells of a file, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileStat {
+    /// The file type bits of `st_mode`.
+    pub(crate) kind: FileKind,
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    pub(crate) links: u32,
+    pub(crate) size: u64,
+    pub(crate) uid: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Socket,
+    Directory,
+    Other,
+}
+
+/// One entry of a directory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Listed<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) inode: u64,
+    pub(crate) is_dir: bool,
+}
+
+impl Listed<'_> {
+    /// The name as a pid, tid or descriptor: digits alone.
+    pub(crate) fn number(&self) -> Option<u32> {
+        let digits = self.name.iter().all(u8::is_ascii_digit);
+        std::str::from_utf8(self.name).ok().filter(|_| digits)?.parse().ok()
+    }
+}
+
+/// Both clocks at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Since boot, suspended time included, as the caller's time namespace shows it.
+    pub(crate) since_boot: Duration,
+    pub(crate) wall: SystemTime,
+    /// `_SC_CLK_TCK`.
+    pub(crate) ticks_per_second: u64,
+}
+
+/// The door to the kernel. Every method is one system call, or one open-use-close of a file.
+pub(crate) trait Door: fmt::Debug + Sync + Send {
+    /// A held directory.
+    type Dir: fmt::Debug + Send + Sync;
+    /// An open `NETLINK_SOCK_DIAG` socket.
+    type Diag: fmt::Debug + Send;
+
+    fn open_diag(&self) -> io::Result<Self::Diag>;
+    fn send(&self, diag: &Self::Diag, datagram: &[u8]) -> io::Result<()>;
+    /// Receives one datagram; the length is its real one, longer than `buffer` where it was cut.
+    fn receive(&self, diag: &Self::Diag, buffer: &mut [u8]) -> io::Result<usize>;
+    /// The file that stands for the socket: its device is sockfs.
+    fn stat_diag(&self, diag: &Self::Diag) -> io::Result<FileStat>;
+    /// Name of an interface in the socket's network namespace.
+    fn interface_name(&self, diag: &Self::Diag, index: u32) -> io::Result<String>;
+
+    fn open_root(&self, path: &[u8]) -> io::Result<Self::Dir>;
+    fn open_dir(&self, at: &Self::Dir, path: &[u8]) -> io::Result<Self::Dir>;
+    /// The directory is a mounted proc(5).
+    fn is_procfs(&self, dir: &Self::Dir) -> io::Result<bool>;
+    /// Calls `each` with every entry but `.` and `..`.
+    fn list(&self, dir: &Self::Dir, each: &mut dyn FnMut(Listed<'_>)) -> io::Result<()>;
+    /// Appends the file's whole content.
+    fn read(&self, at: &Self::Dir, path: &[u8], into: &mut Vec<u8>) -> io::Result<()>;
+    fn read_link(&self, at: &Self::Dir, path: &[u8]) -> io::Result<Vec<u8>>;
+    /// Follows links. Never waits for the file system behind them: a descriptor may lead to a hung NFS or FUSE mount.
+    fn stat(&self, at: &Self::Dir, path: &[u8]) -> io::Result<FileStat>;
+    /// [`stat`](Self::stat) of an absolute path, from the kernel's cache alone: `WouldBlock` where it is not cached.
+    fn stat_cached(&self, path: &[u8]) -> io::Result<FileStat>;
+    /// Two threads share one descriptor table.
+    fn share_descriptors(&self, one: u32, other: u32) -> io::Result<bool>;
+    /// Path of the cgroup directory with this id, below the mount held by `root`, as the caller sees it.
+    fn cgroup_path(&self, root: &Self::Dir, id: u64) -> io::Result<Vec<u8>>;
+
+    fn user_name(&self, uid: u32) -> io::Result<Option<String>>;
+    fn now(&self) -> Now;
+}
+
+/// `ESRCH` and its like: the process behind a held directory is gone.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(super::call::ESRCH)
+}
+
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}

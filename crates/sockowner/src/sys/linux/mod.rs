@@ -1,0 +1,117 @@
+//! Linux: sockets from sock_diag(7), owners from proc(5), services from cgroup v2.
+//!
+//! [`door`] is all that is asked of the kernel, [`call`] asks the real one. [`diag`] speaks to sock_diag, [`sockets`]
+//! lists and looks up with it; [`walk`] finds who holds a socket, [`process`] reads one process, [`cgroup`] turns ids
+//! into paths; [`attribute`] puts them together.
+
+mod attribute;
+mod call;
+mod cgroup;
+mod diag;
+mod door;
+#[cfg(test)]
+mod fake;
+mod process;
+mod sockets;
+#[cfg(test)]
+mod tests;
+mod users;
+mod walk;
+
+use sockowner_wire::{Mount, mounts};
+
+use self::call::Kernel;
+use self::cgroup::Cgroups;
+use self::diag::Diag;
+use self::door::Door;
+use super::Options;
+use crate::Result;
+
+/// The open backend.
+#[derive(Debug)]
+pub(crate) struct System<D: Door = Kernel> {
+    door: D,
+    options: Options,
+    diag: Diag<D>,
+    /// `Err` where there is no `/proc`: owners cannot be looked for, for this reason.
+    proc: std::result::Result<Proc<D>, String>,
+    cgroups: Cgroups<D>,
+    /// Inode number of the network namespace that `diag` belongs to.
+    netns: Option<u64>,
+}
+
+/// What is known of `/proc`.
+#[derive(Debug)]
+struct Proc<D: Door> {
+    dir: D::Dir,
+    /// The device of sockfs.
+    sockfs: u64,
+    /// The size of `/proc/PID/fd` is the number of descriptors (Linux 6.2 and later).
+    counts_descriptors: bool,
+    /// Other users' processes are not even listed (`hidepid=invisible`).
+    hides_processes: bool,
+    /// What the time namespace adds to the boot clock, in ticks.
+    boot_offset: i64,
+}
+
+impl System {
+    pub(crate) fn open(options: Options) -> Result<Self> {
+        Self::open_with(Kernel, options)
+    }
+}
+
+impl<D: Door> System<D> {
+    pub(crate) fn open_with(door: D, options: Options) -> Result<Self> {
+        let diag = Diag::open(&door)?;
+        let mut mountinfo = Vec::new();
+        let proc = Proc::open(&door, &diag, &mut mountinfo);
+        let cgroups = Cgroups::find(&door, &mountinfo);
+        let netns = proc
+            .as_ref()
+            .ok()
+            .and_then(|proc| door.stat(&proc.dir, b"thread-self/ns/net").ok())
+            .map(|netns| netns.inode);
+        Ok(Self { door, options, diag, proc, cgroups, netns })
+    }
+}
+
+impl<D: Door> Proc<D> {
+    fn open(door: &D, diag: &Diag<D>, mountinfo: &mut Vec<u8>) -> std::result::Result<Self, String> {
+        let dir = door.open_root(b"/proc").map_err(|error| format!("open /proc: {error}"))?;
+        match door.is_procfs(&dir) {
+            Ok(true) => {}
+            Ok(false) => return Err("no proc file system is mounted at /proc".to_owned()),
+            Err(error) => return Err(format!("examine /proc: {error}")),
+        }
+        let sockfs = diag
+            .with_socket(door, |socket| door.stat_diag(socket))
+            .map_err(|error| format!("{error:#}"))?
+            .map_err(|error| format!("examine a socket of our own: {error}"))?
+            .device;
+        door.read(&dir, b"self/mountinfo", mountinfo)
+            .map_err(|error| format!("read /proc/self/mountinfo: {error}"))?;
+        let mut offsets = Vec::new();
+        // A kernel without time namespaces has no such file, and no offset.
+        let _ = door.read(&dir, b"self/timens_offsets", &mut offsets);
+        // We have a descriptor open, so a size of 0 means that the kernel does not count.
+        let counts_descriptors = door.stat(&dir, b"self/fd").is_ok_and(|own| own.size > 0);
+        let hides_processes = hides_processes(door, &dir, mountinfo);
+        let boot_offset = process::boot_offset(&offsets, door.now().ticks_per_second);
+        Ok(Self { dir, sockfs, counts_descriptors, hides_processes, boot_offset })
+    }
+}
+
+/// `/proc` is mounted so that other users' processes are left out of its listing, and this caller is not excepted
+/// as far as can be told.
+fn hides_processes<D: Door>(door: &D, proc: &D::Dir, mountinfo: &[u8]) -> bool {
+    // The last mount on a point is the one that is seen.
+    let mount: Option<Mount<'_>> =
+        mounts(mountinfo).flatten().filter(|mount| *mount.mount_point == *b"/proc").last();
+    let hidepid = mount.as_ref().and_then(|mount| mount.super_option(b"hidepid"));
+    if !matches!(hidepid, Some(b"2" | b"4" | b"invisible" | b"ptraceable")) {
+        return false;
+    }
+    let is_root = door.stat(proc, b"self").is_ok_and(|own| own.uid == 0);
+    let sees_first = door.stat(proc, b"1").is_ok();
+    !(is_root && sees_first)
+}

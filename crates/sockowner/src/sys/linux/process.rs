@@ -1,0 +1,258 @@
+//! One process: held by its `/proc` directory while it is read, never re-read by number.
+//!
+//! The directory stands for the process, not for the number: once that process is gone every read through it fails,
+//! also when the number has been given to another.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sockowner_wire::{Placement, ProcStat, memberships, place, uids};
+
+use super::door::{Door, FileStat, Now, is_gone};
+use crate::{Executable, FileId, Process, StartTime};
+
+/// How often a process that executes something new while it is read is read again.
+const TRIES: u32 = 3;
+const DELETED: &[u8] = b" (deleted)";
+
+/// What is the same for every process of a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Frame {
+    pub(crate) now: Now,
+    /// What the reader's time namespace adds to the boot clock, in ticks.
+    pub(crate) boot_offset: i64,
+    pub(crate) command_lines: bool,
+}
+
+/// A process as read, with what is looked up only once for many of them.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) process: Process,
+    /// Its cgroup v2 path, as the reader sees it.
+    pub(crate) cgroup: Option<Vec<u8>>,
+    /// The executable changed at every try: name and path may be of two different programs' times.
+    pub(crate) changed: bool,
+}
+
+/// Reads the process behind `dir`. An error that [`is_gone`] means that it ended.
+pub(crate) fn read<D: Door>(door: &D, dir: &D::Dir, frame: &Frame) -> io::Result<Read> {
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        let mut text = Vec::with_capacity(1024);
+        door.read(dir, b"stat", &mut text)?;
+        let stat = ProcStat::parse(&text).map_err(invalid)?;
+        let link = executable_link(door, dir, &stat);
+        let before = door.stat(dir, &link).ok();
+        let read = read_rest(door, dir, frame, &stat, (&link, before))?;
+        let after = door.stat(dir, &link).ok();
+        let is_same = before.map(file_id) == after.map(file_id);
+        if is_same || tries == 0 {
+            return Ok(Read { changed: !is_same, ..read });
+        }
+    }
+}
+
+/// Pid, parent, start time and name alone: what everybody may know of a process, for one that is no owner.
+pub(crate) fn read_public<D: Door>(door: &D, dir: &D::Dir, frame: &Frame) -> io::Result<Process> {
+    let mut text = Vec::with_capacity(1024);
+    door.read(dir, b"stat", &mut text)?;
+    let stat = ProcStat::parse(&text).map_err(invalid)?;
+    let text = door.read_link(dir, b"exe").ok();
+    let name = text.map(|text| text.strip_suffix(DELETED).map(<[u8]>::to_vec).unwrap_or(text));
+    let mut process = bare(&stat, frame);
+    if let Some(name) = name.as_deref().and_then(|path| path.rsplit(|&byte| byte == b'/').next()) {
+        process.name = OsString::from_vec(name.to_vec());
+    }
+    Ok(process)
+}
+
+fn bare(stat: &ProcStat<'_>, frame: &Frame) -> Process {
+    let comm = OsString::from_vec(stat.comm.to_vec());
+    Process {
+        pid: stat.pid,
+        start: start_time(stat.start_ticks, frame),
+        parent: stat.ppid,
+        name: comm.clone(),
+        comm,
+        executable: None,
+        uid: None,
+        user: None,
+        service: None,
+        container: None,
+        command_line: None,
+        kernel_thread: stat.is_kernel_thread(),
+    }
+}
+
+fn invalid(malformed: sockowner_wire::Malformed) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, malformed)
+}
+
+/// Where the link to the executable is: below a living thread where the main one has ended.
+fn executable_link<D: Door>(door: &D, dir: &D::Dir, stat: &ProcStat<'_>) -> Vec<u8> {
+    let mut link = b"exe".to_vec();
+    if stat.is_zombie() && stat.num_threads > 1 {
+        let mut tids = Vec::new();
+        if let Ok(tasks) = door.open_dir(dir, b"task") {
+            // Without the list the main thread's link is all there is to try.
+            let _ = door.list(&tasks, &mut |entry| tids.extend(entry.number()));
+        }
+        if let Some(tid) = tids.into_iter().find(|&tid| tid != stat.pid) {
+            link = format!("task/{tid}/exe").into_bytes();
+        }
+    }
+    link
+}
+
+fn read_rest<D: Door>(
+    door: &D,
+    dir: &D::Dir,
+    frame: &Frame,
+    stat: &ProcStat<'_>,
+    (link, file): (&[u8], Option<FileStat>),
+) -> io::Result<Read> {
+    let mut process = bare(stat, frame);
+    if !process.kernel_thread {
+        process.executable = executable(door, dir, link, file)?;
+    }
+    if let Some(name) = process.executable.as_ref().and_then(|executable| executable.path.file_name()) {
+        name.clone_into(&mut process.name);
+    }
+
+    let mut text = Vec::with_capacity(2048);
+    door.read(dir, b"status", &mut text)?;
+    process.uid = uids(&text).ok().map(|uids| uids.effective);
+
+    text.clear();
+    // A kernel without cgroups has no such file; a process that ended is told by the reads around this one.
+    let (cgroup, placement) = match door.read(dir, b"cgroup", &mut text) {
+        Ok(()) => membership(&text),
+        Err(_) => (None, Placement::default()),
+    };
+    process.service = placement.service.map(super::cgroup::service);
+    process.container = placement.container.map(super::cgroup::container);
+    process.command_line = frame.command_lines.then(|| command_line(door, dir)).flatten();
+    Ok(Read { process, cgroup, changed: false })
+}
+
+/// The process's cgroup v2 path, and the unit and container it is in: those of systemd's own v1 hierarchy where the
+/// unified one tells nothing (hybrid and legacy set-ups).
+fn membership(text: &[u8]) -> (Option<Vec<u8>>, Placement) {
+    let mut unified = None;
+    let mut legacy = Placement::default();
+    for line in memberships(text).flatten() {
+        if line.is_unified() {
+            unified = Some(line.path.to_vec());
+        } else if line.is_systemd() {
+            legacy = place(line.path);
+        }
+    }
+    let placement = unified.as_deref().map(place).unwrap_or_default();
+    let says_something = placement.service.is_some() || placement.container.is_some();
+    let is_root = unified.as_deref().is_none_or(|path| path == b"/");
+    (unified, if says_something || !is_root { placement } else { legacy })
+}
+
+fn executable<D: Door>(
+    door: &D,
+    dir: &D::Dir,
+    link: &[u8],
+    file: Option<FileStat>,
+) -> io::Result<Option<Executable>> {
+    let text = match door.read_link(dir, link) {
+        Ok(text) => text,
+        // Another user's process, or one whose main thread ended.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied || is_gone(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let is_this = |path: &[u8]| {
+        file.is_some_and(|file| door.stat_cached(path).is_ok_and(|other| file_id(other) == file_id(file)))
+    };
+    let verified = is_this(&text);
+    // A file may really be called so: what has the name is looked at before the suffix is taken for the kernel's.
+    let stripped = text.strip_suffix(DELETED).filter(|_| !verified).map(<[u8]>::to_vec);
+    let deleted = stripped.is_some();
+    let path = stripped.unwrap_or(text);
+    Ok(Some(Executable {
+        path: PathBuf::from(OsString::from_vec(path)),
+        verified,
+        deleted,
+        file: file.map(file_id),
+    }))
+}
+
+fn command_line<D: Door>(door: &D, dir: &D::Dir) -> Option<Vec<OsString>> {
+    let mut text = Vec::new();
+    door.read(dir, b"cmdline", &mut text).ok()?;
+    let text = text.strip_suffix(b"\0").unwrap_or(&text);
+    Some(text.split(|&byte| byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect())
+}
+
+fn file_id(stat: FileStat) -> FileId {
+    FileId { device: stat.device, inode: stat.inode }
+}
+
+/// `shown` is in the reader's time namespace, as is the clock: the difference of both is the process's age.
+fn start_time(shown: u64, frame: &Frame) -> StartTime {
+    let since_boot = ticks_to_duration(shown, frame.now.ticks_per_second);
+    let time = frame.now.since_boot.checked_sub(since_boot).and_then(|age| frame.now.wall.checked_sub(age));
+    StartTime { ticks: shown.saturating_add_signed(-frame.boot_offset), time }
+}
+
+fn ticks_to_duration(ticks: u64, per_second: u64) -> Duration {
+    let per_second = per_second.max(1);
+    let rest = (ticks % per_second) * 1_000_000_000 / per_second;
+    Duration::new(ticks / per_second, u32::try_from(rest).unwrap_or(0))
+}
+
+/// The boot clock's offset in `/proc/self/timens_offsets` (time_namespaces(7)), in ticks; 0 without time namespaces.
+pub(crate) fn boot_offset(text: &[u8], ticks_per_second: u64) -> i64 {
+    let parse = |line: &[u8]| {
+        let line = std::str::from_utf8(line).ok()?;
+        let mut words = line.split_ascii_whitespace();
+        // The clock's number before 5.11 or so, its name since.
+        if !matches!(words.next()?, "boottime" | "7") {
+            return None;
+        }
+        let seconds: i64 = words.next()?.parse().ok()?;
+        let nanoseconds: i64 = words.next()?.parse().ok()?;
+        let per_second = i64::try_from(ticks_per_second).ok()?;
+        seconds.checked_mul(per_second)?.checked_add(nanoseconds.checked_mul(per_second)? / 1_000_000_000)
+    };
+    text.split(|&byte| byte == b'\n').find_map(parse).unwrap_or(0)
+}
+
+/// The path for people and JSON alike, from the root of the hierarchy.
+pub(crate) fn path_from_bytes(path: &[u8]) -> PathBuf {
+    Path::new(std::ffi::OsStr::from_bytes(path)).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read_in_both_spellings() {
+        assert_eq!(
+            boot_offset(b"monotonic           0         0\nboottime      604800  500000000\n", 100),
+            60_480_050
+        );
+        assert_eq!(boot_offset(b"1 0 0\n7 -20 0\n", 100), -2000);
+        assert_eq!(boot_offset(b"", 100), 0);
+        assert_eq!(boot_offset(b"boottime x 0\n", 100), 0);
+    }
+
+    #[test]
+    fn hybrid_hosts_take_the_unit_from_systemds_own_hierarchy() {
+        let (path, placement) = membership(b"9:name=systemd:/system.slice/ssh.service\n0::/\n");
+        assert_eq!(path.as_deref(), Some(&b"/"[..]));
+        assert_eq!(placement.service.unwrap().name, b"ssh.service");
+        let (_, placement) =
+            membership(b"1:name=systemd:/system.slice/ssh.service\n0::/user.slice/x.scope\n");
+        assert_eq!(placement.service, None, "the unified hierarchy has spoken");
+    }
+}

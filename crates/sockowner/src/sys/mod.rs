@@ -1,0 +1,67 @@
+//! What every platform does for the rest of the library. One backend per OS, chosen here and nowhere else.
+//!
+//! A backend is a module that defines:
+//!
+//! | name | what it is or does |
+//! |---|---|
+//! | `System` | the open backend; `Send + Sync`, one for the life of a [`Query`](crate::Query) |
+//! | `System::open(Options) -> Result<System>` | opens it; fails only where no question could be answered |
+//! | `System::sockets(&self, &Scope) -> Result<Sockets>` | lists sockets without owners, in the caller's network namespace; a table that cannot be read while others can is a gap |
+//! | `System::connection(&self, Protocol, Address, Address) -> Result<Option<Socket>>` | the one socket with exactly this local and remote address, if an exact lookup finds it; `None` says nothing |
+//! | `System::attribute(&self, Vec<Socket>, Search) -> Result<(Vec<Entry>, Vec<Gap>)>` | adds users, cgroups, services, owners or reasons; one entry for each socket, in order |
+//!
+//! A missing item is a compile error, not a surprise: there is no trait object. What a backend cannot know it leaves
+//! `None`, with a [`Gap`] or a [`Reason`](crate::Reason); it never guesses.
+
+use crate::{Family, Gap, Protocol, Socket, State};
+
+/// How a backend is to work.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Options {
+    /// Read the arguments of processes.
+    pub(crate) command_lines: bool,
+    /// How many threads may look at processes at once; 0 lets the backend choose.
+    pub(crate) threads: usize,
+}
+
+/// Which sockets to list.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    /// Protocol and family of each table.
+    pub(crate) tables: Vec<(Protocol, Family)>,
+    /// The states; empty for all.
+    pub(crate) states: Vec<State>,
+    /// Local port, 0 for any.
+    pub(crate) local_port: u16,
+    /// Remote port, 0 for any.
+    pub(crate) remote_port: u16,
+}
+
+/// Sockets without owners.
+#[derive(Debug, Default)]
+pub(crate) struct Sockets {
+    pub(crate) list: Vec<Socket>,
+    pub(crate) gaps: Vec<Gap>,
+}
+
+/// How to look for owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Search {
+    /// Not at all.
+    Never,
+    /// The sockets may be old: see that each is still there first, then look at near processes, and further only
+    /// while a socket is without a holder.
+    Nearest,
+    /// The sockets were just listed: look at every process.
+    Everywhere,
+}
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::System;
+
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use unsupported::System;

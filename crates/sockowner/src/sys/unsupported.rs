@@ -1,0 +1,28 @@
+//! Stands in where there is no backend: refuses with one sentence.
+
+use super::{Options, Scope, Search, Sockets};
+use crate::{Address, Entry, Error, ErrorKind, Gap, Protocol, Result, Socket};
+
+#[derive(Debug)]
+pub(crate) enum System {}
+
+impl System {
+    pub(crate) fn open(_: Options) -> Result<Self> {
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("find socket owners: sockowner has no backend for {}", std::env::consts::OS),
+        ))
+    }
+
+    pub(crate) fn sockets(&self, _: &Scope) -> Result<Sockets> {
+        match *self {}
+    }
+
+    pub(crate) fn connection(&self, _: Protocol, _: Address, _: Address) -> Result<Option<Socket>> {
+        match *self {}
+    }
+
+    pub(crate) fn attribute(&self, _: Vec<Socket>, _: Search) -> Result<(Vec<Entry>, Vec<Gap>)> {
+        match *self {}
+    }
+}
