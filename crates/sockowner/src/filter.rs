@@ -136,12 +136,12 @@ impl Filter {
                     || processes().any(|process| is_user(user, process.uid, process.user.as_deref()))
             })
             && any_or_empty(&self.units, |unit| {
-                is_unit(unit, entry.service.as_ref())
-                    || processes().any(|p| is_unit(unit, p.service.as_ref()))
+                is_unit(unit, entry.service.as_deref())
+                    || processes().any(|p| is_unit(unit, p.service.as_deref()))
             })
             && any_or_empty(&self.containers, |id| {
-                is_container(id, entry.container.as_ref())
-                    || processes().any(|p| is_container(id, p.container.as_ref()))
+                is_container(id, entry.container.as_deref())
+                    || processes().any(|p| is_container(id, p.container.as_deref()))
             })
             && any_or_empty(&self.executables, |path| processes().any(|process| runs(path, process)))
     }

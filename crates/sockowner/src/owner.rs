@@ -1,7 +1,8 @@
 //! Who can own a socket: processes, and the services and containers they run in. Plain data.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 pub use sockowner_wire::{Manager, Runtime};
@@ -60,11 +61,11 @@ pub struct Process {
     /// Its effective user.
     pub uid: Option<u32>,
     /// That user's name.
-    pub user: Option<String>,
+    pub user: Option<Arc<str>>,
     /// The unit whose cgroup it is in now.
-    pub service: Option<Service>,
+    pub service: Option<Arc<Service>>,
     /// The container whose cgroup it is in now.
-    pub container: Option<Container>,
+    pub container: Option<Arc<Container>>,
     /// Its arguments, where they were asked for. **They carry secrets, and the process chooses them.**
     pub command_line: Option<Vec<OsString>>,
     /// A thread of the kernel, decided by its flag.
@@ -106,5 +107,5 @@ pub struct Cgroup {
     /// Its id, the directory's inode number; never reused before a reboot.
     pub id: u64,
     /// Its path from the root of the hierarchy as the reader sees it. `None`: removed, or outside the reader's view.
-    pub path: Option<PathBuf>,
+    pub path: Option<Arc<Path>>,
 }

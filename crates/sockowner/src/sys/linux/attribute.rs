@@ -1,10 +1,14 @@
 //! Puts sockets, holders, cgroups and users together, and says why where there is no owner.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::Arc;
 
-use sockowner_wire::{Placement, place};
+use sockowner_wire::place;
 
+use super::cgroup::Named;
 use super::door::Door;
 use super::process::{self, Frame};
 use super::users::Users;
@@ -211,7 +215,7 @@ impl<D: Door> System<D> {
         let mut hints = BTreeSet::new();
         let mut reach = Reach::Host;
         let mut reason = None;
-        let mut hits: BTreeMap<u64, Vec<Holder>> = BTreeMap::new();
+        let mut hits = Vec::new();
         if let (Some(proc), Some(searched)) = (proc, searched) {
             gaps.extend(searched.found.gaps());
             if proc.hides_processes {
@@ -221,15 +225,16 @@ impl<D: Door> System<D> {
             reason = Some(if may_be_hidden { Reason::NotPermitted } else { Reason::NoVisibleHolder });
             reach = searched.reach;
             hints.extend(searched.found.cgroups);
-            for Hit { inode, process, tid, fd } in searched.found.hits {
-                hits.entry(inode).or_default().push(Holder { process, tid, fd });
-            }
+            hits = searched.found.hits;
+            hits.sort_by_key(|hit| hit.inode);
         }
-        let paths = self.cgroups.paths(&self.door, cgroup_ids(&subjects), &hints, gaps);
+        let ids = cgroup_ids(&subjects);
+        let paths = self.cgroups.paths(&self.door, ids, &hints, gaps);
+        let cgroups: BTreeMap<_, _> = paths.into_iter().map(|(id, path)| (id, Place::new(&path))).collect();
         let mut candidates = Candidates { system: self, proc, known: BTreeMap::new() };
         let to_entry = |subject: Subject| {
             let Subject { socket, changed, gone } = subject;
-            let held = hits.get(&socket.inode).cloned().and_then(|list| Holders::new(list, reach));
+            let held = Holders::new(holders(&hits, socket.inode), reach);
             let attribution = match (held, reason) {
                 (Some(holders), _) => Attribution::Held(holders),
                 (None, None) => Attribution::NotAsked,
@@ -237,20 +242,19 @@ impl<D: Door> System<D> {
                 (None, Some(_)) if socket.inode == 0 => Attribution::Unattributed(Reason::NoHolder),
                 (None, Some(reason)) => Attribution::Unattributed(reason),
             };
-            let path = socket.cgroup.and_then(|id| paths.get(&id));
-            let placement = path.map(|path| place(path)).unwrap_or_default();
-            let candidates = match (&attribution, path) {
-                (Attribution::Unattributed(_), Some(path)) => candidates.of(path),
+            let place = socket.cgroup.and_then(|id| cgroups.get(&id));
+            let named = place.map(|place| place.named.clone()).unwrap_or_default();
+            let candidates = match (&attribution, socket.cgroup, place) {
+                (Attribution::Unattributed(_), Some(id), Some(place)) => candidates.of(id, &place.path),
                 _ => Arc::default(),
             };
-            let Placement { service, container } = placement;
             Entry {
                 user: socket.uid.and_then(|uid| users.name(uid)),
                 cgroup: socket
                     .cgroup
-                    .map(|id| Cgroup { id, path: path.map(|path| process::path_from_bytes(path)) }),
-                service: service.map(super::cgroup::service),
-                container: container.map(super::cgroup::container),
+                    .map(|id| Cgroup { id, path: place.map(|place| Arc::clone(&place.path)) }),
+                service: named.service,
+                container: named.container,
                 attribution,
                 candidates,
                 matched: None,
@@ -297,20 +301,41 @@ fn cgroup_ids(subjects: &[Subject]) -> BTreeSet<u64> {
     subjects.iter().filter_map(|subject| subject.socket.cgroup).collect()
 }
 
+/// The descriptors that stand for `inode`, of `hits` sorted by inode.
+fn holders(hits: &[Hit], inode: u64) -> Vec<Holder> {
+    // Sockets without a file share the number 0, which nobody holds.
+    let start = hits.partition_point(|hit| hit.inode < inode);
+    let same = hits[start..].iter().take_while(|hit| hit.inode == inode);
+    same.map(|hit| Holder { process: Arc::clone(&hit.process), tid: hit.tid, fd: hit.fd }).collect()
+}
+
+/// What a cgroup is called, made once for all its sockets.
+struct Place {
+    path: Arc<Path>,
+    named: Named,
+}
+
+impl Place {
+    fn new(path: &[u8]) -> Self {
+        let named = Named::from(place(path));
+        Self { path: Path::new(OsStr::from_bytes(path)).into(), named }
+    }
+}
+
 /// The members of cgroups, each cgroup read once.
 struct Candidates<'a, D: Door> {
     system: &'a System<D>,
     proc: Option<&'a Proc<D>>,
-    known: BTreeMap<Vec<u8>, Arc<[Candidate]>>,
+    known: BTreeMap<u64, Arc<[Candidate]>>,
 }
 
 impl<D: Door> Candidates<'_, D> {
-    fn of(&mut self, path: &[u8]) -> Arc<[Candidate]> {
-        if let Some(known) = self.known.get(path) {
+    fn of(&mut self, id: u64, path: &Path) -> Arc<[Candidate]> {
+        if let Some(known) = self.known.get(&id) {
             return Arc::clone(known);
         }
-        let members: Arc<[Candidate]> = self.read(path).into();
-        self.known.insert(path.to_vec(), Arc::clone(&members));
+        let members: Arc<[Candidate]> = self.read(path.as_os_str().as_bytes()).into();
+        self.known.insert(id, Arc::clone(&members));
         members
     }
 

@@ -5,9 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sockowner_wire::{Unit, mounts};
+use sockowner_wire::{Placement, Unit, mounts};
 
 use super::door::{Door, is_refused};
 use crate::{Container, Gap, GapReason, Service};
@@ -233,20 +233,33 @@ fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     [path, b"/", name].concat()
 }
 
+/// The unit and the container a cgroup path names.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Named {
+    pub(crate) service: Option<Arc<Service>>,
+    pub(crate) container: Option<Arc<Container>>,
+}
+
+impl From<Placement> for Named {
+    fn from(placement: Placement) -> Self {
+        let service = |unit: Unit| Service { name: text(unit.name), manager: unit.manager, uid: unit.uid };
+        Self {
+            service: placement.service.map(|unit| Arc::new(service(unit))),
+            container: placement.container.map(|found| Arc::new(container(found))),
+        }
+    }
+}
+
+fn container(found: sockowner_wire::Container) -> Container {
+    Container {
+        runtime: found.runtime,
+        id: text(found.id),
+        pod: found.pod.map(text),
+        manager: found.manager,
+        nested: found.nested.into_iter().map(container).collect(),
+    }
+}
+
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-}
-
-pub(crate) fn service(unit: Unit) -> Service {
-    Service { name: text(unit.name), manager: unit.manager, uid: unit.uid }
-}
-
-pub(crate) fn container(container: sockowner_wire::Container) -> Container {
-    Container {
-        runtime: container.runtime,
-        id: text(container.id),
-        pod: container.pod.map(text),
-        manager: container.manager,
-        nested: container.nested.into_iter().map(self::container).collect(),
-    }
 }

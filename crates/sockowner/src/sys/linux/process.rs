@@ -5,12 +5,13 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use sockowner_wire::{Placement, ProcStat, memberships, place, uids};
 
+use super::cgroup::Named;
 use super::door::{Door, FileStat, Now, is_gone};
 use crate::{Executable, FileId, Process, StartTime};
 
@@ -133,8 +134,8 @@ fn read_rest<D: Door>(
         Ok(()) => membership(&text),
         Err(_) => (None, Placement::default()),
     };
-    process.service = placement.service.map(super::cgroup::service);
-    process.container = placement.container.map(super::cgroup::container);
+    let named = Named::from(placement);
+    (process.service, process.container) = (named.service, named.container);
     process.command_line = frame.command_lines.then(|| command_line(door, dir)).flatten();
     Ok(Read { process, cgroup, changed: false })
 }
@@ -224,11 +225,6 @@ pub(crate) fn boot_offset(text: &[u8], ticks_per_second: u64) -> i64 {
         seconds.checked_mul(per_second)?.checked_add(nanoseconds.checked_mul(per_second)? / 1_000_000_000)
     };
     text.split(|&byte| byte == b'\n').find_map(parse).unwrap_or(0)
-}
-
-/// The path for people and JSON alike, from the root of the hierarchy.
-pub(crate) fn path_from_bytes(path: &[u8]) -> PathBuf {
-    Path::new(std::ffi::OsStr::from_bytes(path)).to_owned()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Names of users, each asked for once.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::door::{Door, is_refused};
 use crate::{Gap, GapReason};
@@ -15,7 +15,7 @@ pub(crate) struct Users<'a, D: Door> {
 
 #[derive(Debug, Default)]
 struct Known {
-    names: BTreeMap<u32, Option<String>>,
+    names: BTreeMap<u32, Option<Arc<str>>>,
     refused: u64,
     failed: u64,
 }
@@ -26,13 +26,13 @@ impl<'a, D: Door> Users<'a, D> {
     }
 
     /// `None` where the user has no name, or it cannot be had.
-    pub(crate) fn name(&self, uid: u32) -> Option<String> {
+    pub(crate) fn name(&self, uid: u32) -> Option<Arc<str>> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = known.names.get(&uid) {
             return name.clone();
         }
         let name = match self.door.user_name(uid) {
-            Ok(name) => name,
+            Ok(name) => name.map(Arc::from),
             Err(error) => {
                 *(if is_refused(&error) { &mut known.refused } else { &mut known.failed }) += 1;
                 None
