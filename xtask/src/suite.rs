@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
@@ -13,6 +14,9 @@ use crate::summary::{Counts, Harness, skip_reason};
 
 /// How long output may stay open after the command ended, held by a process that a test left behind.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// No test command needs as long as this: one that does hangs, and must not hang the run.
+const LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// What one test command reported.
 #[derive(Default, Debug)]
@@ -27,12 +31,24 @@ pub(crate) struct Suite {
 
 /// Runs a test command, passes its output on line by line, and reads the counts out of it.
 pub(crate) fn run(
+    command: Command,
+    harness: Harness,
+    out: impl Write + Send + 'static,
+    err: impl Write + Send + 'static,
+) -> Result<Suite> {
+    run_for(LIMIT, command, harness, out, err)
+}
+
+fn run_for(
+    limit: Duration,
     mut command: Command,
     harness: Harness,
     out: impl Write + Send + 'static,
     err: impl Write + Send + 'static,
 ) -> Result<Suite> {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    // A group of its own, so that all of it can be ended.
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
+    let started = Instant::now();
     let (sender, lines) = mpsc::channel();
     forward(child.stdout.take().context("stdout is piped")?, out, sender.clone());
     forward(child.stderr.take().context("stderr is piped")?, err, sender);
@@ -47,6 +63,12 @@ pub(crate) fn run(
         }
         if ended.is_none() && child.try_wait()?.is_some() {
             ended = Some(Instant::now());
+        }
+        if ended.is_none() && started.elapsed() > limit {
+            suite.failure = Some(format!("did not end within {} s", limit.as_secs()));
+            let group = format!("-{}", child.id());
+            Command::new("kill").args(["-KILL", "--", &group]).status()?;
+            break;
         }
         if ended.is_some_and(|ended| ended.elapsed() > LINGER) {
             suite.failure = Some("left a process behind that holds its output open".into());
@@ -125,6 +147,17 @@ mod tests {
         assert_eq!((silent.counts.failed, silent.failure.is_some()), (1, true));
         let lying = shell("echo 'test result: FAILED. 0 passed; 3 failed; 0 ignored'");
         assert_eq!((lying.counts.failed, lying.failure.is_some()), (3, true));
+    }
+
+    #[test]
+    fn a_suite_that_hangs_is_ended_and_failed() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 600 & wait"]).stdin(Stdio::null());
+        let limit = Duration::from_millis(300);
+        let suite = run_for(limit, command, Harness::Libtest, std::io::sink(), std::io::sink());
+        let suite = suite.expect("sh starts");
+        assert_eq!(suite.counts.failed, 1);
+        assert!(suite.failure.is_some_and(|why| why.starts_with("did not end within")));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::pattern::Met;
 use crate::sys::{Options, Scope, Search, System};
-use crate::{Family, Filter, Gap, Match, Pattern, Result, Snapshot, Socket};
+use crate::{Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Result, Snapshot, Socket};
 
 /// Asks the system who owns which socket.
 ///
@@ -142,19 +142,22 @@ impl Query {
 
     /// The owner of one socket, as fast as can be: processes in the socket's cgroup are looked at first, then its
     /// user's, then all; the search ends at the first of these circles in which somebody holds it
-    /// ([`Holders::reach`](crate::Holders::reach)). Only a process that is *seen* holding it counts.
+    /// ([`Holders::reach`](crate::Holders::reach)). Only a process that is *seen* holding it counts. For all holders,
+    /// and for what could not be looked into, ask [`who`](Self::who).
     ///
     /// `socket` may be old: that it is still there is checked by its cookie. One that is gone is
-    /// [`Reason::Gone`](crate::Reason::Gone), one in another state is
-    /// [`changed`](crate::Entry::changed).
+    /// [`Reason::Gone`](crate::Reason::Gone), one in another state is [`changed`](Entry::changed).
     ///
     /// # Errors
     /// As [`snapshot`](Self::snapshot).
     #[doc(alias = "GetOwnerModuleFromTcpEntry")]
     #[doc(alias = "GetOwnerModuleFromUdpEntry")]
-    pub fn owner_of(&self, socket: &Socket) -> Result<Snapshot> {
-        let (entries, gaps) = self.system.attribute(vec![socket.clone()], Search::Nearest)?;
-        Ok(Snapshot::new(entries, gaps))
+    pub fn owner_of(&self, socket: &Socket) -> Result<Entry> {
+        let (mut entries, _) = self.system.attribute(vec![socket.clone()], Search::Nearest)?;
+        // One entry for each socket: the backend's contract.
+        entries.pop().ok_or_else(|| {
+            Error::new(ErrorKind::System, format!("look for the owner of {}: no answer", socket.endpoint))
+        })
     }
 
     /// The sockets that `pattern` names, and how.
