@@ -2,7 +2,9 @@
 
 use crate::pattern::Met;
 use crate::sys::{Options, Scope, Search, System};
-use crate::{Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Result, Snapshot, Socket};
+use crate::{
+    Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Protocol, Result, Snapshot, Socket,
+};
 
 /// Asks the system who owns which socket.
 ///
@@ -162,16 +164,18 @@ impl Query {
 
     /// The sockets that `pattern` names, and how.
     fn find(&self, pattern: &Pattern) -> Result<(Vec<Matched>, Vec<Gap>)> {
+        let mut protocols: Vec<_> = pattern.protocols().collect();
+        let mut exact = None;
         if let Some((local, remote)) = pattern.tuple() {
-            let mut protocols = pattern.protocols();
-            if let (Some(only), None) = (protocols.next(), protocols.next()) {
-                if let Some(socket) = self.system.connection(only, local, remote)? {
-                    return Ok((vec![(socket, Match::Exact)], Vec::new()));
-                }
-            }
+            exact = self
+                .system
+                .connection(Protocol::Tcp, local, remote)?
+                .filter(|_| protocols.contains(&Protocol::Tcp));
+            // There is one such TCP connection at most, and it is found: no table need be listed for it.
+            protocols.retain(|&protocol| protocol != Protocol::Tcp || exact.is_none());
         }
         let scope = Scope {
-            tables: pattern.protocols().flat_map(|p| Family::ALL.map(|f| (p, f))).collect(),
+            tables: protocols.into_iter().flat_map(|p| Family::ALL.map(|f| (p, f))).collect(),
             states: Vec::new(),
             local_port: pattern.local_port(),
             remote_port: pattern.remote_port(),
@@ -180,6 +184,7 @@ impl Query {
         let met: Vec<_> = listed
             .list
             .into_iter()
+            .chain(exact)
             .filter_map(|socket| {
                 let met = pattern.matches(&socket.endpoint, socket.v6only == Some(true))?;
                 Some((socket, met))
