@@ -37,6 +37,7 @@ pub(crate) const GATES: &[Gate] = &[
     always("tests", "unit, integration, live and doc tests", crate::tests::all),
     always("tidy", "the invariants of the house style", tidy),
     always("release", "cargo build --release, then run `sockowner`", release),
+    always("targets", "the library compiles for other targets, warnings denied", targets),
     full("release-tests", "all tests again, optimized", crate::tests::optimized),
     full("stress", "the live tests three more times", crate::tests::stress),
 ];
@@ -117,6 +118,35 @@ fn tidy(root: &Path, _: &mut Report) -> Result<Outcome> {
 }
 
 /// Builds what users build, and runs the program: 0 (found) and 1 (nothing matched) are both answers.
+/// Other C library, other word size, other operating system: each finds what the host's compiler lets pass.
+const TARGETS: [&str; 3] = ["x86_64-unknown-linux-musl", "i686-unknown-linux-gnu", "x86_64-pc-windows-gnu"];
+
+fn targets(root: &Path, _: &mut Report) -> Result<Outcome> {
+    let (installed, absent): (Vec<&str>, Vec<&str>) = TARGETS.into_iter().partition(|target| has_std(target));
+    if installed.is_empty() {
+        return Ok(Outcome::Skipped(format!("`rustup target add {}` first", TARGETS.join(" "))));
+    }
+    for target in &installed {
+        let mut check = cargo(root, &["check", "--package", "sockowner", "--target", target]);
+        check.env("RUSTFLAGS", "-D warnings");
+        match finish(&mut check)? {
+            Outcome::Passed(_) => {}
+            other => return Ok(other),
+        }
+    }
+    let skipped: String = absent.iter().map(|target| format!("; skipped, not installed: {target}")).collect();
+    Ok(Outcome::Passed(installed.join(", ") + &skipped))
+}
+
+/// The standard library for `target` is installed.
+fn has_std(target: &str) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
+    output.is_ok_and(|output| {
+        output.status.success() && Path::new(String::from_utf8_lossy(&output.stdout).trim()).is_dir()
+    })
+}
+
 fn release(root: &Path, _: &mut Report) -> Result<Outcome> {
     let built = finish(&mut cargo(root, &["build", "--release"]))?;
     if built != Outcome::Passed(String::new()) {

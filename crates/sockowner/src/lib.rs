@@ -8,6 +8,8 @@
 //! none, a [`Reason`] says why; what could not be read at all is in [`Snapshot::gaps`]. "Unknown, because" is preferred
 //! to a guess everywhere.
 
+#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a backend makes answers"))]
+
 mod attribution;
 mod endpoint;
 mod error;

@@ -127,7 +127,13 @@ impl Door for Kernel {
     }
 
     fn share_descriptors(&self, one: u32, other: u32) -> io::Result<bool> {
-        let (one, other) = (libc::c_long::from(one), libc::c_long::from(other));
+        let pid = |number: u32| {
+            // A number that is none of the kernel's stands for no process.
+            libc::pid_t::try_from(number)
+                .map_err(|_| io::Error::from_raw_os_error(ESRCH))
+                .map(libc::c_long::from)
+        };
+        let (one, other) = (pid(one)?, pid(other)?);
         let unused: libc::c_long = 0;
         // SAFETY: kcmp(2) takes five integers and no pointer: it reads and writes no memory of this process.
         let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_FILES, unused, unused) };
