@@ -134,8 +134,11 @@ fn targets(root: &Path, _: &mut Report) -> Result<Outcome> {
             other => return Ok(other),
         }
     }
-    let skipped: String = absent.iter().map(|target| format!("; skipped, not installed: {target}")).collect();
-    Ok(Outcome::Passed(installed.join(", ") + &skipped))
+    let mut what = installed.join(", ");
+    if !absent.is_empty() {
+        let _ = write!(what, "; skipped, not installed: {}", absent.join(", "));
+    }
+    Ok(Outcome::Passed(what))
 }
 
 /// The standard library for `target` is installed.
