@@ -200,6 +200,7 @@ pub(crate) mod tests {
             service: None,
             container: None,
             command_line: None,
+            pidfd_inode: None,
             kernel_thread: false,
         })
     }

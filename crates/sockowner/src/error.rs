@@ -15,6 +15,8 @@ pub enum ErrorKind {
     Unsupported,
     /// What was asked about is not there (any more).
     NotFound,
+    /// It changed at every try to read it.
+    Changed,
     /// The system's answer does not have the form it should.
     Malformed,
     /// Any other failure of the system.

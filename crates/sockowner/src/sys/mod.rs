@@ -9,6 +9,8 @@
 //! | `System::sockets(&self, &Scope) -> Result<Sockets>` | lists sockets without owners, in the caller's network namespace; a table that cannot be read while others can is a gap |
 //! | `System::connection(&self, Protocol, Address, Address) -> Result<Option<Socket>>` | the one socket with exactly this local and remote address, if an exact lookup finds it; `None` says nothing |
 //! | `System::attribute(&self, Vec<Socket>, Search) -> Result<(Vec<Entry>, Vec<Gap>)>` | adds users, cgroups, services, owners or reasons; one entry for each socket, in order |
+//! | `module_of(&Identity) -> Result<Module>` | one name and path for a process; stateless |
+//! | `boot() -> Option<u64>` | a number for this boot of the machine |
 //!
 //! A missing item is a compile error, not a surprise: there is no trait object. What a backend cannot know it leaves
 //! `None`, with a [`Gap`] or a [`Reason`](crate::Reason); it never guesses.
@@ -59,9 +61,9 @@ pub(crate) enum Search {
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::System;
+pub(crate) use linux::{System, boot, module_of};
 
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::System;
+pub(crate) use unsupported::{System, boot, module_of};

@@ -1,17 +1,29 @@
 //! Stands in where there is no backend: refuses with one sentence.
 
 use super::{Options, Scope, Search, Sockets};
-use crate::{Address, Entry, Error, ErrorKind, Gap, Protocol, Result, Socket};
+use crate::{Address, Entry, Error, ErrorKind, Gap, Identity, Module, Protocol, Result, Socket};
 
 #[derive(Debug)]
 pub(crate) enum System {}
 
+fn refuse<T>() -> Result<T> {
+    Err(Error::new(
+        ErrorKind::Unsupported,
+        format!("find socket owners: sockowner has no backend for {}", std::env::consts::OS),
+    ))
+}
+
+pub(crate) fn module_of(_: &Identity) -> Result<Module> {
+    refuse()
+}
+
+pub(crate) fn boot() -> Option<u64> {
+    None
+}
+
 impl System {
     pub(crate) fn open(_: Options) -> Result<Self> {
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("find socket owners: sockowner has no backend for {}", std::env::consts::OS),
-        ))
+        refuse()
     }
 
     pub(crate) fn sockets(&self, _: &Scope) -> Result<Sockets> {

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
@@ -21,6 +21,8 @@ pub(crate) const ENOBUFS: i32 = libc::ENOBUFS;
 
 /// `PROC_SUPER_MAGIC` (statfs(2)).
 const PROC_SUPER_MAGIC: u64 = 0x9fa0;
+/// `PID_FS_MAGIC` (`linux/magic.h`): "PIDF".
+const PID_FS_MAGIC: u64 = 0x5049_4446;
 /// `KCMP_FILES` (kcmp(2)).
 const KCMP_FILES: libc::c_int = 2;
 /// `FILEID_KERNFS` (`linux/exportfs.h`): the handle is the 64-bit id of a kernfs node, for cgroups the cgroup's.
@@ -171,6 +173,36 @@ impl Door for Kernel {
         Ok(rustix::fs::readlink(link, Vec::with_capacity(128))?.into_bytes())
     }
 
+    fn stat_root(&self, path: &[u8]) -> io::Result<FileStat> {
+        statx(CWD, path, AtFlags::empty())
+    }
+
+    fn process_exists(&self, pid: u32) -> io::Result<bool> {
+        match pidfd(pid) {
+            Ok(_) => Ok(true),
+            Err(Errno::SRCH | Errno::INVAL) => Ok(false),
+            // Before Linux 5.3: asking for the right to signal tells as much.
+            Err(Errno::NOSYS) => match rustix::process::test_kill_process(number(pid)?) {
+                Ok(()) | Err(Errno::PERM) => Ok(true),
+                Err(Errno::SRCH) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>> {
+        let pidfd = match pidfd(pid) {
+            Err(Errno::NOSYS) => return Ok(None),
+            other => other?,
+        };
+        let magic = u64::try_from(rustix::fs::fstatfs(&pidfd)?.f_type);
+        if magic != Ok(PID_FS_MAGIC) {
+            return Ok(None);
+        }
+        Ok(Some(statx(&pidfd, b"", AtFlags::EMPTY_PATH)?.inode))
+    }
+
     fn user_name(&self, uid: u32) -> io::Result<Option<String>> {
         let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))?;
         Ok(user.map(|user| user.name))
@@ -197,8 +229,16 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Resu
     rustix::io::retry_on_intr(&mut call)
 }
 
+fn number(pid: u32) -> rustix::io::Result<rustix::process::Pid> {
+    i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw).ok_or(Errno::SRCH)
+}
+
+fn pidfd(pid: u32) -> rustix::io::Result<OwnedFd> {
+    rustix::process::pidfd_open(number(pid)?, rustix::process::PidfdFlags::empty())
+}
+
 /// `AT_STATX_DONT_SYNC`: what the kernel has, without asking a server or a FUSE daemon that may never answer.
-fn statx(at: &OwnedFd, path: &[u8], flags: AtFlags) -> io::Result<FileStat> {
+fn statx(at: impl AsFd, path: &[u8], flags: AtFlags) -> io::Result<FileStat> {
     let flags = flags | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::UID;
     let found: Statx = rustix::fs::statx(at, path, flags, mask)?;

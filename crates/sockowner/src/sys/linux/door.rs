@@ -86,6 +86,13 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     /// Path of the cgroup directory with this id, below the mount held by `root`, as the caller sees it.
     fn cgroup_path(&self, root: &Self::Dir, id: u64) -> io::Result<Vec<u8>>;
 
+    /// [`stat`](Self::stat) of an absolute path.
+    fn stat_root(&self, path: &[u8]) -> io::Result<FileStat>;
+    /// A process has this number, whether or not `/proc` shows it.
+    fn process_exists(&self, pid: u32) -> io::Result<bool>;
+    /// Inode number of a pidfd for this process; `None` where all pidfds share one (before Linux 6.9).
+    fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>>;
+
     fn user_name(&self, uid: u32) -> io::Result<Option<String>>;
     fn now(&self) -> Now;
 }

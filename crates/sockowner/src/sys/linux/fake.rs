@@ -46,6 +46,10 @@ pub(crate) struct World {
     generations: BTreeMap<u32, u64>,
     /// Threads with a descriptor table of their own.
     own_tables: Vec<u32>,
+    /// Processes that are there and not in `/proc`.
+    pub(crate) hidden: Vec<u32>,
+    /// A link that reads otherwise at every look.
+    pub(crate) restless: Option<Vec<u8>>,
 }
 
 /// A process to put into the world.
@@ -393,7 +397,11 @@ impl Door for Fake {
     }
 
     fn read_link(&self, at: &FakeDir, path: &[u8]) -> io::Result<Vec<u8>> {
-        self.node(at, path, |_, _, node| match node {
+        let look = self.calls.load(Ordering::SeqCst);
+        self.node(at, path, |world, path, node| match node {
+            Node::Link { .. } if world.restless.as_ref() == Some(&path) => {
+                Ok(format!("/{look}").into_bytes())
+            }
             Node::Link { text, .. } => Ok(text.clone()),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         })
@@ -420,6 +428,24 @@ impl Door for Fake {
 
     fn cgroup_path(&self, _: &FakeDir, _: u64) -> io::Result<Vec<u8>> {
         self.call(|_| Err(io::Error::from_raw_os_error(1)))
+    }
+
+    fn stat_root(&self, path: &[u8]) -> io::Result<FileStat> {
+        self.call(|world| match world.nodes.get(path) {
+            Some(Node::Dir { stat } | Node::Link { stat, .. }) => Ok(*stat),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
+
+    fn process_exists(&self, pid: u32) -> io::Result<bool> {
+        self.call(|world| Ok(world.hidden.contains(&pid)))
+    }
+
+    fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>> {
+        self.call(|world| match world.generations.get(&pid) {
+            Some(generation) => Ok(Some(u64::from(pid) << 32 | generation)),
+            None => Err(io::Error::from_raw_os_error(ESRCH)),
+        })
     }
 
     fn user_name(&self, uid: u32) -> io::Result<Option<String>> {

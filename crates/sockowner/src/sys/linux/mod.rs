@@ -2,7 +2,8 @@
 //!
 //! [`door`] is all that is asked of the kernel, [`call`] asks the real one. [`diag`] speaks to sock_diag, [`sockets`]
 //! lists and looks up with it; [`walk`] finds who holds a socket, [`process`] reads one process, [`cgroup`] turns ids
-//! into paths; [`attribute`] puts them together.
+//! into paths; [`attribute`] puts them together. [`module`] names one
+//! process in as few calls as can be.
 
 mod attribute;
 mod call;
@@ -11,6 +12,7 @@ mod diag;
 mod door;
 #[cfg(test)]
 mod fake;
+mod module;
 mod process;
 mod sockets;
 #[cfg(test)]
@@ -19,6 +21,8 @@ mod users;
 mod walk;
 
 use sockowner_wire::{Mount, mounts};
+
+pub(crate) use self::module::{boot, module_of};
 
 use self::call::Kernel;
 use self::cgroup::Cgroups;

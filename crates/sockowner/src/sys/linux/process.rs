@@ -17,7 +17,7 @@ use crate::{Executable, FileId, Process, StartTime};
 
 /// How often a process that executes something new while it is read is read again.
 const TRIES: u32 = 3;
-const DELETED: &[u8] = b" (deleted)";
+pub(super) const DELETED: &[u8] = b" (deleted)";
 
 /// What is the same for every process of a snapshot.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +85,7 @@ fn bare(stat: &ProcStat<'_>, frame: &Frame) -> Process {
         service: None,
         container: None,
         command_line: None,
+        pidfd_inode: None,
         kernel_thread: stat.is_kernel_thread(),
     }
 }
@@ -94,7 +95,7 @@ fn invalid(malformed: sockowner_wire::Malformed) -> io::Error {
 }
 
 /// Where the link to the executable is: below a living thread where the main one has ended.
-fn executable_link<D: Door>(door: &D, dir: &D::Dir, stat: &ProcStat<'_>) -> Vec<u8> {
+pub(super) fn executable_link<D: Door>(door: &D, dir: &D::Dir, stat: &ProcStat<'_>) -> Vec<u8> {
     let mut link = b"exe".to_vec();
     if stat.is_zombie() && stat.num_threads > 1 {
         let mut tids = Vec::new();
@@ -136,6 +137,8 @@ fn read_rest<D: Door>(
     };
     let named = Named::from(placement);
     (process.service, process.container) = (named.service, named.container);
+    // By number: whoever it is, he has it while `dir` is alive, and that is read once more below.
+    process.pidfd_inode = door.pidfd_inode(stat.pid).ok().flatten();
     process.command_line = frame.command_lines.then(|| command_line(door, dir)).flatten();
     Ok(Read { process, cgroup, changed: false })
 }

@@ -13,8 +13,9 @@ use crate::{
     Address, Endpoint, Error, ErrorKind, Family, Gap, GapReason, Interface, Protocol, Result, Socket, State,
 };
 
-/// UDP counts an unconnected socket as closed.
-const UDP_UNCONNECTED: u8 = 7;
+/// `TCP_CLOSE`. UDP counts an unconnected socket as closed, TCP one that is bound and nothing more: the number 13 of
+/// `TCP_BOUND_INACTIVE` stands in requests alone.
+const CLOSED: u8 = 7;
 const SOURCE: &str = "sock_diag";
 
 impl<D: Door> System<D> {
@@ -151,7 +152,9 @@ impl<D: Door> System<D> {
         };
         let has_peer = row.remote.port() != 0 || !row.remote.ip().is_unspecified();
         let state = match (protocol, row.state) {
-            (Protocol::Udp, UDP_UNCONNECTED) => State::UNCONNECTED,
+            (Protocol::Udp, CLOSED) => State::UNCONNECTED,
+            // With a peer it is a connection that was reset and keeps the port it had asked for.
+            (Protocol::Tcp, CLOSED) if !has_peer => State::BOUND,
             (_, number) => State::from_linux(number),
         };
         Socket {
@@ -210,9 +213,11 @@ fn state_bits(protocol: Protocol, states: &[State]) -> u32 {
         return u32::MAX;
     }
     let number = |state: &State| match (protocol, *state) {
-        (Protocol::Udp, State::UNCONNECTED) => Some(UDP_UNCONNECTED),
+        (Protocol::Udp, State::UNCONNECTED) => Some(CLOSED),
         (Protocol::Udp, State::ESTABLISHED) => Some(State::ESTABLISHED.number()),
         (Protocol::Udp, _) | (Protocol::Tcp, State::UNCONNECTED) => None,
+        // What is closed is listed while it is bound.
+        (Protocol::Tcp, State::CLOSE) => Some(State::BOUND.number()),
         (Protocol::Tcp, state) => Some(state.number()),
     };
     states.iter().filter_map(number).filter(|&number| number < 32).fold(0, |bits, number| bits | 1 << number)

@@ -475,7 +475,7 @@ fn whichever_call_fails_nothing_is_wrong_and_nothing_is_silent() {
                         );
                     }
                     None => {
-                        assert!(entry.attribution.reason().is_some(), "{context}: no owner and no reason")
+                        assert!(entry.attribution.reason().is_some(), "{context}: no owner and no reason");
                     }
                 }
                 let says_closed = errno == 2 || errno == super::call::ESRCH;

@@ -1,0 +1,317 @@
+//! The module of one process, in as few calls as can be: callers ask for it once a row.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use sockowner_wire::{Manager, Membership, ProcStat, memberships, mounts, place};
+
+use super::call::Kernel;
+use super::door::{Door, is_gone, is_refused};
+use super::process;
+use crate::{Error, ErrorKind, Identity, Module, Result};
+
+/// How often a process that executes something new while it is read is read again.
+const TRIES: u32 = 3;
+
+pub(crate) fn module_of(identity: &Identity) -> Result<Module> {
+    // Where cgroup2 is mounted and how the clock is shifted does not change under a process that does not mean it;
+    // if it does, a service is not recognised, and a start time does not agree.
+    static HOST: OnceLock<Host> = OnceLock::new();
+    let host = HOST.get_or_init(|| Host::read(&Kernel));
+    module(&Kernel, host, identity)
+}
+
+pub(crate) fn boot() -> Option<u64> {
+    static BOOT: OnceLock<Option<u64>> = OnceLock::new();
+    *BOOT.get_or_init(|| boot_id(&Kernel))
+}
+
+/// What is the same for all processes.
+#[derive(Debug, Default)]
+pub(super) struct Host {
+    boot: Option<u64>,
+    boot_offset: i64,
+    /// Where the whole of the cgroup2 hierarchy is mounted.
+    cgroup2: Option<Vec<u8>>,
+}
+
+impl Host {
+    pub(super) fn read<D: Door>(door: &D) -> Self {
+        let Ok(proc) = door.open_root(b"/proc") else { return Self::default() };
+        let read = |path: &[u8]| {
+            let mut text = Vec::new();
+            // What is missing here is missing in the kernel, or proves nothing.
+            door.read(&proc, path, &mut text).map(|()| text).unwrap_or_default()
+        };
+        let mountinfo = read(b"self/mountinfo");
+        let cgroup2 = mounts(&mountinfo)
+            .flatten()
+            .find(|mount| mount.fs_type == b"cgroup2" && *mount.root == *b"/")
+            .map(|mount| mount.mount_point.into_owned());
+        let boot_offset = process::boot_offset(&read(b"self/timens_offsets"), door.now().ticks_per_second);
+        Self { boot: boot_id(door), boot_offset, cgroup2 }
+    }
+}
+
+fn boot_id<D: Door>(door: &D) -> Option<u64> {
+    let proc = door.open_root(b"/proc").ok()?;
+    let mut text = Vec::new();
+    door.read(&proc, b"sys/kernel/random/boot_id", &mut text).ok()?;
+    let digits: String = std::str::from_utf8(&text).ok()?.chars().filter(char::is_ascii_hexdigit).collect();
+    u64::from_str_radix(digits.get(..16)?, 16).ok()
+}
+
+pub(super) fn module<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
+    look(door, host, identity)
+        .map_err(|error| error.context(format!("name the module of pid {}", identity.pid)))
+}
+
+fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
+    let pid = identity.pid;
+    if pid == 0 || identity.boot.is_some_and(|boot| host.boot.is_some_and(|now| now != boot)) {
+        return Err(not_found("it is of another boot, or no process"));
+    }
+    let dir = match door.open_root(format!("/proc/{pid}").as_bytes()) {
+        Ok(dir) => dir,
+        // Left out of /proc (hidepid), or hidden in it: the number may be asked for all the same.
+        Err(error) if is_gone(&error) || is_refused(&error) => {
+            return match door.process_exists(pid) {
+                Ok(true) => Ok(Module::NotPermitted),
+                _ => Err(not_found("there is no such process")),
+            };
+        }
+        Err(error) => return Err(Error::io(format!("open /proc/{pid}"), error)),
+    };
+    let mut text = Vec::with_capacity(1024);
+    match door.read(&dir, b"stat", &mut text) {
+        Ok(()) => {}
+        Err(error) if is_refused(&error) => return Ok(Module::NotPermitted),
+        Err(error) => return Err(vanished(error, "read its stat")),
+    }
+    let stat = ProcStat::parse(&text)
+        .map_err(|malformed| Error::new(ErrorKind::Malformed, format!("read its stat: {malformed}")))?;
+    let started = stat.start_ticks.saturating_add_signed(-host.boot_offset);
+    if identity.start_ticks.is_some_and(|ticks| ticks != started) {
+        return Err(not_found("its number is another process's now"));
+    }
+    if stat.is_zombie() && stat.num_threads <= 1 {
+        return Err(not_found("it has ended"));
+    }
+    if let Some(inode) = identity.pidfd_inode {
+        match door.pidfd_inode(pid) {
+            Ok(now) if now != Some(inode) => return Err(not_found("its number is another process's now")),
+            Ok(_) => {}
+            Err(error) => return Err(vanished(error, "open its pidfd")),
+        }
+    }
+    if stat.is_kernel_thread() {
+        return Ok(Module::Kernel);
+    }
+    let link = process::executable_link(door, &dir, &stat);
+    let mut tries = TRIES;
+    let Some(mut path) = read_exe(door, &dir, &link)? else { return Ok(Module::NotPermitted) };
+    loop {
+        let service = identity.cgroup.and_then(|id| service(door, host, &dir, id));
+        match read_exe(door, &dir, &link)? {
+            None => return Ok(Module::NotPermitted),
+            Some(again) if again == path => {
+                return Ok(service.unwrap_or_else(|| Module::Process(plain(door, &dir, &link, path))));
+            }
+            Some(again) => path = again,
+        }
+        tries -= 1;
+        if tries == 0 {
+            return Err(Error::new(ErrorKind::Changed, "it executed something new at every try to read it"));
+        }
+    }
+}
+
+/// The text of the link to the executable; `None` where the caller may not read it.
+fn read_exe<D: Door>(door: &D, dir: &D::Dir, link: &[u8]) -> Result<Option<Vec<u8>>> {
+    match door.read_link(dir, link) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if is_refused(&error) => Ok(None),
+        Err(error) => Err(vanished(error, "read its exe link")),
+    }
+}
+
+/// The path without the kernel's mark for a file that has no name any more.
+fn plain<D: Door>(door: &D, dir: &D::Dir, link: &[u8], text: Vec<u8>) -> PathBuf {
+    let stripped = text.strip_suffix(process::DELETED);
+    let is_its_name = stripped.is_some() && {
+        let file = door.stat(dir, link).ok();
+        let named = door.stat_cached(&text).ok();
+        file.zip(named).is_some_and(|(file, named)| (file.device, file.inode) == (named.device, named.inode))
+    };
+    let path = match stripped {
+        Some(stripped) if !is_its_name => stripped.to_vec(),
+        _ => text,
+    };
+    PathBuf::from(OsString::from_vec(path))
+}
+
+/// The system's unit, if the process is in the cgroup with this id now and that cgroup is a unit's.
+fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Module> {
+    let mount = host.cgroup2.as_ref()?;
+    let mut text = Vec::new();
+    door.read(dir, b"cgroup", &mut text).ok()?;
+    let path = memberships(&text).flatten().filter(Membership::is_unified).last()?.path;
+    let placement = place(path);
+    let unit = placement.service.filter(|unit| unit.manager == Manager::System)?;
+    if placement.container.is_some() {
+        return None;
+    }
+    let now = door.stat_root(&[mount.as_slice(), path].concat()).ok()?.inode;
+    (now == id).then(|| Module::Service(String::from_utf8_lossy(&unit.name).into_owned()))
+}
+
+fn not_found(why: &str) -> Error {
+    Error::new(ErrorKind::NotFound, why)
+}
+
+fn vanished(error: io::Error, doing: &str) -> Error {
+    let gone = is_gone(&error);
+    let error = Error::io(doing, error);
+    if gone { error.with_kind(ErrorKind::NotFound) } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::door::FileKind;
+    use super::super::fake::{DISK, Fake, FakeProcess, Node, World, stat};
+    use super::*;
+
+    const EACCES: i32 = 13;
+
+    fn world() -> World {
+        let mut world = World::new();
+        world.file("/proc/sys/kernel/random/boot_id", "0123456789-abcdef0-rest\n");
+        world.cgroup("/system.slice/daemon.service", 77, &[100]);
+        world.cgroup("/user.slice/user-1000.slice/user@1000.service/ssh.service", 78, &[101]);
+        let cgroup = "/system.slice/daemon.service";
+        world.process(FakeProcess { pid: 100, cgroup, ..FakeProcess::default() });
+        let cgroup = "/user.slice/user-1000.slice/user@1000.service/ssh.service";
+        world.process(FakeProcess { pid: 101, cgroup, ..FakeProcess::default() });
+        world.process(FakeProcess {
+            pid: 2,
+            flags: 0x0020_0000,
+            exe: ("", 0),
+            private: true,
+            ..FakeProcess::default()
+        });
+        world.process(FakeProcess { pid: 3, state: 'Z', exe: ("", 0), ..FakeProcess::default() });
+        world.process(FakeProcess { pid: 4, private: true, ..FakeProcess::default() });
+        world.hidden = vec![5];
+        world
+    }
+
+    fn ask(door: &Fake, identity: Identity) -> Result<Module> {
+        let host = Host::read(door);
+        module(door, &host, &identity)
+    }
+
+    fn kind(result: Result<Module>) -> ErrorKind {
+        result.unwrap_err().kind()
+    }
+
+    #[test]
+    fn each_kind_of_process_has_its_module() {
+        let door = Fake::new(world());
+        let daemon = || Module::Process("/usr/sbin/daemon".into());
+        let of = |pid, cgroup| Identity { cgroup, ..Identity::of_pid(pid) };
+        for (identity, module) in [
+            (of(100, None), daemon()),
+            (of(100, Some(77)), Module::Service("daemon.service".into())),
+            (of(100, Some(99)), daemon()),
+            (of(101, Some(78)), daemon()),
+            (of(101, Some(77)), daemon()),
+            (of(2, None), Module::Kernel),
+            (of(4, None), Module::NotPermitted),
+            (of(5, None), Module::NotPermitted),
+        ] {
+            assert_eq!(ask(&door, identity).unwrap(), module, "{identity:?}");
+        }
+        for pid in [0, 3, 999, u32::MAX] {
+            assert_eq!(kind(ask(&door, Identity::of_pid(pid))), ErrorKind::NotFound, "{pid}");
+        }
+    }
+
+    #[test]
+    fn every_proof_must_agree() {
+        let door = Fake::new(world());
+        let boot = Some(0x0123_4567_89ab_cdef);
+        let whole = Identity {
+            start_ticks: Some(1000),
+            pidfd_inode: Some(100 << 32 | 1),
+            boot,
+            ..Identity::of_pid(100)
+        };
+        assert!(ask(&door, whole).is_ok());
+        for wrong in [
+            Identity { start_ticks: Some(1001), ..whole },
+            Identity { pidfd_inode: Some(1), ..whole },
+            Identity { boot: Some(1), ..whole },
+        ] {
+            assert_eq!(kind(ask(&door, wrong)), ErrorKind::NotFound, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_recycled_number_is_never_the_old_process() {
+        for n in 1..40 {
+            let door = Fake::new(world()).changing(n, |world| {
+                world.kill(100);
+                let exe = ("/usr/bin/stranger", 66);
+                world.process(FakeProcess { pid: 100, start: 7777, exe, ..FakeProcess::default() });
+            });
+            let identity = Identity { start_ticks: Some(1000), ..Identity::of_pid(100) };
+            match ask(&door, identity) {
+                Ok(module) => assert_eq!(module, Module::Process("/usr/sbin/daemon".into()), "call {n}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound, "call {n}: {error:#}"),
+            }
+        }
+    }
+
+    #[test]
+    fn whichever_call_fails_the_module_is_right_or_an_error() {
+        for errno in [2, EACCES, 5, super::super::call::ESRCH] {
+            for n in 1..40 {
+                let door = Fake::new(world()).failing(n, errno);
+                if let Ok(module) = ask(&door, Identity { cgroup: Some(77), ..Identity::of_pid(100) }) {
+                    let is_right = matches!(module.name().to_str(), Some("daemon" | "daemon.service" | ""));
+                    assert!(is_right, "call {n} failing with {errno}: {module:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_deleted_executable_keeps_its_name() {
+        let mut world = world();
+        let exe = ("/usr/sbin/gone (deleted)", 70);
+        world.process(FakeProcess { pid: 200, exe, ..FakeProcess::default() });
+        world.process(FakeProcess {
+            pid: 201,
+            exe: ("/usr/sbin/odd (deleted)", 71),
+            ..FakeProcess::default()
+        });
+        let odd = Node::Link { text: Vec::new(), stat: stat(FileKind::Other, DISK, 71) };
+        world.nodes.insert(b"/usr/sbin/odd (deleted)".to_vec(), odd);
+        let door = Fake::new(world);
+        for (pid, path) in [(200, "/usr/sbin/gone"), (201, "/usr/sbin/odd (deleted)")] {
+            assert_eq!(ask(&door, Identity::of_pid(pid)).unwrap(), Module::Process(path.into()));
+        }
+    }
+
+    #[test]
+    fn what_changes_at_every_look_is_an_error_of_its_own() {
+        let door = Fake::new(world());
+        let world = door.world();
+        // Each read of the link leaves another text behind.
+        world.lock().unwrap().restless = Some(b"/proc/100/exe".to_vec());
+        assert_eq!(kind(ask(&door, Identity::of_pid(100))), ErrorKind::Changed);
+    }
+}
