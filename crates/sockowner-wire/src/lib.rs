@@ -8,6 +8,7 @@
 mod cgroup_path;
 pub mod inet_diag;
 mod malformed;
+pub mod mib;
 mod mountinfo;
 pub mod netlink;
 mod proc_cgroup;

@@ -1,7 +1,7 @@
 //! The one entry: ask for a snapshot, for one endpoint, for the owner of one socket.
 
 use crate::pattern::Met;
-use crate::sys::{Options, Scope, Search, System};
+use crate::sys::{Options, Scope, Search, Sockets, System};
 use crate::{
     Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Protocol, Result, Snapshot, Socket,
 };
@@ -112,14 +112,38 @@ impl Query {
     #[doc(alias = "GetExtendedTcpTable")]
     #[doc(alias = "GetExtendedUdpTable")]
     pub fn snapshot(&self, filter: &Filter) -> Result<Snapshot> {
-        let tables = filter.protocols().flat_map(|p| filter.families().map(move |f| (p, f))).collect();
-        let scope = Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 };
-        let listed = self.system.sockets(&scope)?;
+        let listed = self.list(filter)?;
         let search = if filter.wants_owners() { Search::Everywhere } else { Search::Never };
         let (mut entries, gaps) = self.system.attribute(listed.list, search)?;
         // A socket that changed while its owner was looked for may be in a state that was not asked for.
         entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
         Ok(Snapshot::new(entries, join(listed.gaps, gaps)))
+    }
+
+    /// The sockets that `filter` takes, as the system lists them: no owner, no name, nothing looked up.
+    ///
+    /// What a filter can only tell with owners (pid, user, unit, container, executable) is not applied.
+    ///
+    /// # Errors
+    /// Where no table could be read. One that could not be while others could is a gap.
+    pub fn sockets(&self, filter: &Filter) -> Result<(Vec<Socket>, Vec<Gap>)> {
+        let listed = self.list(filter)?;
+        Ok((listed.list, listed.gaps))
+    }
+
+    /// The owners of sockets that were [listed](Self::sockets) just now, one entry for each.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn owners(&self, sockets: Vec<Socket>) -> Result<Snapshot> {
+        let (entries, gaps) = self.system.attribute(sockets, Search::Everywhere)?;
+        Ok(Snapshot::new(entries, gaps))
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Sockets> {
+        let tables = filter.protocols().flat_map(|p| filter.families().map(move |f| (p, f))).collect();
+        let scope = Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 };
+        self.system.sockets(&scope)
     }
 
     /// Everything about the endpoints that `pattern` names: listeners first, all holders of each.
