@@ -4,6 +4,7 @@
 //! asks, and shows.
 
 mod args;
+mod block;
 mod clock;
 mod explain;
 mod help;

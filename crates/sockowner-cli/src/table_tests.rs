@@ -1,0 +1,147 @@
+use super::*;
+
+const COLUMNS: [Column; 4] = [
+    Column { shrinks: Some(2), tight: 15, ample: 26, ..column("LOCAL") },
+    Column { is_number: true, leaves: Some(0), ..column("PID") },
+    Column { shrinks: Some(1), tight: 7, ample: 20, ..column("PROCESS") },
+    Column { shrinks: Some(0), leaves: Some(0), is_missed: false, ample: 28, ..column("UNIT") },
+];
+
+const fn column(title: &'static str) -> Column {
+    Column {
+        title,
+        is_number: false,
+        shrinks: None,
+        ample: usize::MAX,
+        leaves: None,
+        is_missed: true,
+        tight: usize::MAX,
+    }
+}
+
+fn row(local: &str, pid: &str, process: Cell, unit: &str) -> [Cell; 4] {
+    let (host, port) = local.split_at(local.rfind(']').unwrap_or(0));
+    let local = if host.is_empty() { Cell::whole(port) } else { Cell::new(host, 21).cut_in_the_middle(port) };
+    [local, Cell::whole(pid), process, Cell::new(unit, 12)]
+}
+
+fn sample() -> Table<4> {
+    let mut table = Table::new(COLUMNS);
+    let nginx = Cell::new("nginx", 10).ending_in(" +3");
+    table.push(row("0.0.0.0:443", "812", nginx, "nginx.service"));
+    let long = Cell::new("a-program-with-a-very-long-name", 10).ending_in(" +12");
+    table.push(row(
+        "[2001:db8:1111:2222:3333:4444:5555:6666]:65535",
+        "4194304",
+        long,
+        "user/1000/app-org.example.Something@0123456789abcdef.service",
+    ));
+    table.push(row("127.0.0.1:8080", "9", Cell::new("日本語サーバー日本語", 10), "-"));
+    table
+}
+
+fn lines(table: &Table<4>, room: Option<usize>) -> Vec<String> {
+    let mut out = Vec::new();
+    table.write(&mut out, room).unwrap();
+    let text = anstream::adapter::strip_bytes(&out).into_vec();
+    let text = String::from_utf8(text).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn without_a_terminal_nothing_is_cut() {
+    let lines = lines(&sample(), None);
+    assert_eq!(
+        lines,
+        [
+            "LOCAL                                               PID  PROCESS                              UNIT",
+            "0.0.0.0:443                                         812  nginx +3                             nginx.service",
+            "[2001:db8:1111:2222:3333:4444:5555:6666]:65535  4194304  a-program-with-a-very-long-name +12  user/1000/app-org.example.Something@0123456789abcdef.service",
+            "127.0.0.1:8080                                        9  日本語サーバー日本語                 -",
+        ]
+    );
+}
+
+#[test]
+fn long_cells_are_cut_first_and_short_ones_last() {
+    for (room, row) in [
+        (
+            120,
+            "[2001:db8:1111:2222:3333:4444:5555:6666]:65535  4194304  a-program-with-a-very-long-n… +12  user/1000/app-org.example.S…",
+        ),
+        (
+            100,
+            "[2001:db8:1111:2…:4444:5555:6666]:65535  4194304  a-program-with-… +12  user/1000/app-org.example.S…",
+        ),
+        (60, "[2001:d…5:6666]:65535  4194304  a-pro… +12  user/1000/app-o…"),
+    ] {
+        assert_eq!(lines(&sample(), Some(room))[2], row);
+    }
+    assert_eq!(
+        lines(&sample(), Some(80)),
+        [
+            "LOCAL                      PID  PROCESS             UNIT",
+            "0.0.0.0:443                812  nginx +3            nginx.service",
+            "[2001:d…5:6666]:65535  4194304  a-program-wit… +12  user/1000/app-org.example.S…",
+            "127.0.0.1:8080               9  日本語サーバー日…   -",
+        ]
+    );
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    let table = sample();
+    for room in 10..200 {
+        for line in lines(&table, Some(room)) {
+            assert!(text::width(&line) <= room, "{room}: {line}");
+            assert!(!line.ends_with(' '), "{room}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn an_address_keeps_its_start_its_end_and_its_port() {
+    let cell = Cell::new("[2001:db8:1111:2222:3333:4444:5555:6666", 21).cut_in_the_middle("]:65535");
+    assert_eq!(cell.fitted(21), "[2001:d…5:6666]:65535");
+    assert_eq!(cell.fitted(46), "[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+    assert_eq!(cell.fitted(5), "[200…", "no room for the port");
+}
+
+#[test]
+fn a_wide_character_is_never_halved() {
+    let cell = Cell::new("日本語", 2);
+    assert_eq!([4, 5, 6].map(|room| cell.fitted(room)), ["日…", "日本…", "日本語"]);
+    assert_eq!([0, 1, 2].map(|room| cell.fitted(room)), ["", "…", "…"]);
+}
+
+#[test]
+fn columns_without_news_are_left_out_before_anything_is_cut() {
+    let mut table = Table::new(COLUMNS);
+    table.push(row("0.0.0.0:443", "812", Cell::new("a-long-name-of-a-process", 10), "-"));
+    assert_eq!(
+        lines(&table, Some(44)),
+        ["LOCAL        PID  PROCESS", "0.0.0.0:443  812  a-long-name-of-a-process",]
+    );
+    assert!(lines(&table, Some(48))[0].ends_with("UNIT"), "but not where they fit");
+}
+
+#[test]
+fn a_column_that_is_missed_leaves_after_cells_were_cut_tight() {
+    let heading_and_address = |room| {
+        let lines = lines(&sample(), Some(room));
+        (lines[0].split_whitespace().collect::<Vec<_>>().join(" "), lines[2].clone())
+    };
+    for (room, heading, row) in [
+        (50, "LOCAL PID PROCESS", "[2001:d…5:6666]:65535  4194304  a-program-wit… +12"),
+        (40, "LOCAL PID PROCESS", "[2001:d…5:6666]:65535  4194304  a-p… +12"),
+        (30, "LOCAL PROCESS", "[2001:d…5:6666]:65535  a-… +12"),
+        (10, "LOCAL …", "[2001:…  …"),
+    ] {
+        assert_eq!(heading_and_address(room), (heading.to_owned(), row.to_owned()), "{room}");
+    }
+}
+
+#[test]
+fn a_table_without_rows_has_a_heading() {
+    assert_eq!(lines(&Table::new(COLUMNS), Some(80)), ["LOCAL  PID  PROCESS  UNIT"]);
+}
