@@ -153,21 +153,23 @@ impl fmt::Display for State {
 impl FromStr for State {
     type Err = Error;
 
-    /// Takes the name in any case, `-` for `_`, and `listening`.
+    /// Takes the name in any case, with or without `_` and `-` (`fin-wait-1`), and `listening`, `closed`.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let wanted = text.replace('-', "_").to_ascii_uppercase();
-        let wanted = match wanted.as_str() {
-            "LISTENING" => "LISTEN",
-            "CLOSED" => "CLOSE",
-            other => other,
+        let plain = |name: &str| name.replace(['-', '_'], "").to_ascii_uppercase();
+        let wanted = match plain(text).as_str() {
+            "LISTENING" => "LISTEN".to_owned(),
+            "CLOSED" => "CLOSE".to_owned(),
+            other => other.to_owned(),
         };
-        Self::NAMES.iter().find(|&&(_, name)| name == wanted).map(|&(state, _)| state).ok_or_else(|| {
-            let names: Vec<_> = Self::NAMES.iter().map(|&(_, name)| name).collect();
-            Error::new(
-                ErrorKind::InvalidInput,
-                format!("read state '{text}': not one of {}", names.join(", ")),
-            )
-        })
+        Self::NAMES.iter().find(|&&(_, name)| plain(name) == wanted).map(|&(state, _)| state).ok_or_else(
+            || {
+                let names: Vec<_> = Self::NAMES.iter().map(|&(_, name)| name).collect();
+                Error::new(
+                    ErrorKind::InvalidInput,
+                    format!("read state '{text}': not one of {}", names.join(", ")),
+                )
+            },
+        )
     }
 }
 
@@ -325,6 +327,7 @@ mod tests {
         assert_eq!(State::from_linux(6).to_string(), "TIME_WAIT");
         assert_eq!(State::from_linux(42).to_string(), "42");
         assert_eq!("time-wait".parse::<State>().unwrap(), State::TIME_WAIT);
+        assert_eq!("fin-wait-1".parse::<State>().unwrap(), State::FIN_WAIT1);
         assert_eq!("listening".parse::<State>().unwrap(), State::LISTEN);
         let error = "HALF".parse::<State>().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);

@@ -333,7 +333,7 @@ fn a_repeated_row_is_told_once_and_the_later_one_counts() {
     let system = System::open_with(Fake::new(world), OPTIONS).unwrap();
     let listed = system.sockets(&all()).unwrap().list;
     assert_eq!(listed.len(), 1);
-    assert_eq!(listed[0].endpoint.state, State::CLOSE);
+    assert_eq!(listed[0].endpoint.state, State::BOUND, "closed, and keeps its port");
 }
 
 #[test]
@@ -411,7 +411,7 @@ fn an_old_socket_is_gone_or_told_as_it_is_now() {
     world.lock().unwrap().rows[0].1.state = State::CLOSE.number();
     let (entries, _) = system.attribute(vec![socket], Search::Nearest).unwrap();
     assert!(entries[0].changed);
-    assert_eq!(entries[0].socket.endpoint.state, State::CLOSE);
+    assert_eq!(entries[0].socket.endpoint.state, State::BOUND);
 }
 
 /// A world with everything in it that the backend looks at.
