@@ -1,5 +1,6 @@
 //! One endpoint in full, for people: what is known, how it is known, and what is not.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -70,8 +71,7 @@ impl Page {
         };
         block.datum("", &format!("started {}{user}", self.started(process)))?;
         if let Some(words) = &process.command_line {
-            let words: Vec<_> = words.iter().map(|word| shown_word(word)).collect();
-            block.datum("", &format!("command line: {}", words.join(" ")))?;
+            block.datum("", &format!("command line: {}", command_line(words)))?;
         }
         if process.service != entry.service || process.container != entry.container {
             let place = naming::place_of(process).unwrap_or_else(|| "no service or container".to_owned());
@@ -142,6 +142,15 @@ fn executable(block: &mut Block<'_, impl Write>, process: &Process) -> io::Resul
         block.datum("", &format!("calls itself {}", shown_os(&process.comm)))?;
     }
     Ok(())
+}
+
+/// The words as a shell would take them. A program that overwrites its arguments with a title leaves the rest of them
+/// empty; those are counted instead of shown.
+fn command_line(words: &[OsString]) -> String {
+    let empty = words.iter().rev().take_while(|word| word.is_empty()).count();
+    let shown = if empty > 1 { &words[..words.len() - empty] } else { words };
+    let line = shown.iter().map(|word| shown_word(word)).collect::<Vec<_>>().join(" ");
+    if empty > 1 { format!("{line} (and {empty} empty words)") } else { line }
 }
 
 /// What keeps a path from naming the file that runs.
@@ -284,5 +293,17 @@ fn unrecorded(endpoint: &Endpoint) -> &'static str {
         "who created and bound it, when, and from which library: nothing records that here"
     } else {
         "who created, connected or accepted it, when, and from which library: nothing records that here"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_title_leaves_empty_is_counted() {
+        let line = |words: &[&str]| command_line(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(line(&["postgres: writer", "", "", ""]), r#""postgres: writer" (and 3 empty words)"#);
+        assert_eq!(line(&["sh", "-c", ""]), r#"sh -c """#);
     }
 }
