@@ -177,12 +177,7 @@ impl Layout {
     pub fn owner(self, row: &[u8]) -> Option<(u32, [u64; INFO_LEN])> {
         let offsets = self.offsets();
         let pid = row.get(offsets.pid?..)?.first_chunk().copied().map(u32::from_ne_bytes)?;
-        let words = row.get(offsets.info?..offsets.size)?;
-        let mut info = [0; INFO_LEN];
-        for (word, bytes) in info.iter_mut().zip(words.chunks_exact(8)) {
-            *word = u64::from_ne_bytes(bytes.try_into().ok()?);
-        }
-        Some((pid, info))
+        Some((pid, info(row.get(offsets.info?..)?)?))
     }
 
     const fn offsets(self) -> Offsets {
@@ -247,6 +242,16 @@ impl Layout {
             }
         }
     }
+}
+
+/// `OwningModuleInfo`, wherever it stands alone; `None` where `bytes` is too short.
+pub fn info(bytes: &[u8]) -> Option<[u64; INFO_LEN]> {
+    let mut info = [0; INFO_LEN];
+    let bytes = bytes.get(..size_of_val(&info))?;
+    for (word, bytes) in info.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_ne_bytes(bytes.try_into().ok()?);
+    }
+    Some(info)
 }
 
 fn v4_octets(ip: IpAddr) -> [u8; 4] {

@@ -1,0 +1,117 @@
+//! One table: which sockets, which rows, how large.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use sockowner::{Address, Entry, Family, Filter, Protocol, Query, Socket, State};
+use sockowner_wire::mib::{Detail, INFO_LEN, Layout, Row, STATE_BOUND, Side, tcp_state};
+
+use crate::argument::Buffer;
+use crate::code::Code;
+use crate::info;
+
+/// Which connections a TCP table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Listeners,
+    Connections,
+    All,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked {
+    pub(crate) layout: Layout,
+    pub(crate) part: Part,
+    pub(crate) sorted: bool,
+}
+
+impl Asked {
+    /// Writes the table into `buffer`, or the size it takes where it does not fit.
+    ///
+    /// The size alone costs a listing of sockets; owners are looked for only when there is room for them.
+    pub(crate) fn answer(self, buffer: Buffer) -> Result<(), Code> {
+        let query = Query::new()?;
+        // A table is read whole or not at all: there is one, so a gap of its own is an error.
+        let (mut sockets, _) = query.sockets(&self.filter())?;
+        sockets.retain(|socket| self.takes(socket));
+        buffer.check(self.size(sockets.len())?)?;
+
+        let mut rows = Vec::new();
+        rows.try_reserve_exact(sockets.len()).map_err(|_| Code::NOT_ENOUGH_MEMORY)?;
+        match self.layout.detail {
+            Detail::Basic => rows.extend(sockets.iter().map(|socket| self.row(socket))),
+            Detail::Second | Detail::Pid | Detail::Module => {
+                let (entries, _) = query.owners(sockets)?.into_parts();
+                rows.extend(entries.iter().map(|entry| self.owned_row(entry)));
+            }
+        }
+        if self.sorted {
+            rows.sort();
+        }
+        let size = self.size(rows.len())?;
+        let mut table = Vec::new();
+        table.try_reserve_exact(size as usize).map_err(|_| Code::NOT_ENOUGH_MEMORY)?;
+        self.layout.push_table(&rows, &mut table);
+        buffer.fill(&table)
+    }
+
+    fn size(self, rows: usize) -> Result<u32, Code> {
+        self.layout.table_size(rows).ok_or(Code::NOT_ENOUGH_MEMORY)
+    }
+
+    fn filter(self) -> Filter {
+        let protocol = if self.layout.tcp { Protocol::Tcp } else { Protocol::Udp };
+        let family = if self.layout.v6 { Family::Ipv6 } else { Family::Ipv4 };
+        let filter = Filter::new().protocol(protocol).family(family);
+        if self.part == Part::Listeners { filter.state(State::LISTEN) } else { filter }
+    }
+
+    fn takes(self, socket: &Socket) -> bool {
+        if !self.layout.tcp {
+            return true;
+        }
+        let state = socket.endpoint.state;
+        match (self.part, self.state(state)) {
+            (_, None) => false,
+            (_, Some(STATE_BOUND)) if self.layout.detail != Detail::Module => false,
+            (Part::Listeners, _) => state == State::LISTEN,
+            (Part::Connections, _) => state != State::LISTEN,
+            (Part::All, _) => true,
+        }
+    }
+
+    fn state(self, state: State) -> Option<u32> {
+        if self.layout.tcp { tcp_state(state.number()) } else { Some(0) }
+    }
+
+    fn row(self, socket: &Socket) -> Row {
+        let endpoint = &socket.endpoint;
+        Row {
+            local: side(&endpoint.local),
+            remote: endpoint.remote.as_ref().map_or_else(|| self.nobody(), side),
+            state: self.state(endpoint.state).unwrap_or(0),
+            pid: 0,
+            // Nothing on a running system keeps the time of a bind.
+            created: 0,
+            info: [0; INFO_LEN],
+        }
+    }
+
+    fn nobody(self) -> Side {
+        let ip = if self.layout.v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        Side { ip, scope: 0, port: 0 }
+    }
+
+    fn owned_row(self, entry: &Entry) -> Row {
+        let mut row = self.row(&entry.socket);
+        if let Some((process, _)) = entry.attribution.primary_owner() {
+            row.pid = process.pid;
+            row.info = info::words(entry, process);
+        }
+        row
+    }
+}
+
+fn side(address: &Address) -> Side {
+    Side { ip: address.ip, scope: address.zone.map_or(0, |zone| zone.index()), port: address.port }
+}
