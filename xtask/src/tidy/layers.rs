@@ -9,7 +9,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sockowner", &["sockowner-wire"]),
     ("sockowner-record", &["sockowner", "sockowner-wire"]),
     ("sockowner-cli", &["sockowner", "sockowner-record"]),
-    ("sockowner-capi", &["sockowner"]),
+    ("sockowner-capi", &["sockowner", "sockowner-wire"]),
     ("sockowner-testkit", &[]),
 ];
 
@@ -25,7 +25,7 @@ struct Dependency<'a> {
     for_tests: bool,
 }
 
-/// cli -> record -> sockowner -> wire, capi -> sockowner; the test kit only for tests.
+/// cli -> record -> sockowner -> wire, capi -> sockowner and wire (the layouts of rows); the test kit only for tests.
 pub(super) fn direction(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in manifests(tree) {
@@ -156,7 +156,7 @@ mod tests {
     fn a_wrong_direction_is_caught() {
         for (name, rest) in [
             ("sockowner", "[dependencies]\nsockowner-cli.workspace = true\n"),
-            ("sockowner-capi", "[dependencies]\nsockowner-wire.workspace = true\n"),
+            ("sockowner-capi", "[dependencies]\nsockowner-cli.workspace = true\n"),
             ("sockowner", "[target.'cfg(unix)'.dependencies]\nsockowner-testkit = {}\n"),
             ("sockowner-wire", "[dependencies]\nx = { package = \"sockowner\" }\n"),
             ("sockowner-new", ""),
