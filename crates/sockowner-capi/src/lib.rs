@@ -10,5 +10,6 @@ mod code;
 mod info;
 mod module;
 pub mod owner;
+pub mod rich;
 mod table;
 pub mod tables;
