@@ -54,7 +54,8 @@ pub(crate) fn identity(pid: u32, words: &[u64; INFO_LEN]) -> Result<Identity, Co
     }
     let known = |word: u64| (word != 0).then_some(word);
     identity.start_ticks = Some(words[2]);
-    identity.cgroup = known(words[4]);
+    // Whose owner was in no service needs no look at its cgroup.
+    identity.cgroup = known(words[0]);
     identity.pidfd_inode = known(words[5]);
     identity.boot = known(words[6]);
     Ok(identity)

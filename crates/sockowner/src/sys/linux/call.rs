@@ -4,6 +4,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
@@ -91,12 +92,22 @@ impl Door for Kernel {
         Ok(())
     }
 
-    fn read(&self, at: &OwnedFd, path: &[u8], into: &mut Vec<u8>) -> io::Result<()> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-        let file = rustix::fs::openat(at, path, flags, Mode::empty())?;
+    fn read_piece(&self, at: &OwnedFd, path: &[u8], into: &mut Vec<u8>) -> io::Result<()> {
+        let file = open_file(at, path)?;
         loop {
             into.reserve(1024);
-            if retry(|| rustix::io::read(&file, rustix::buffer::spare_capacity(&mut *into)))? == 0 {
+            let room = into.capacity() - into.len();
+            if read_some(&file, into)? < room {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read(&self, at: &OwnedFd, path: &[u8], into: &mut Vec<u8>) -> io::Result<()> {
+        let file = open_file(at, path)?;
+        loop {
+            into.reserve(1024);
+            if read_some(&file, into)? == 0 {
                 return Ok(());
             }
         }
@@ -192,12 +203,16 @@ impl Door for Kernel {
     }
 
     fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>> {
+        // All pidfds of a kernel are of one file system.
+        static IS_PIDFS: OnceLock<bool> = OnceLock::new();
         let pidfd = match pidfd(pid) {
             Err(Errno::NOSYS) => return Ok(None),
             other => other?,
         };
-        let magic = u64::try_from(rustix::fs::fstatfs(&pidfd)?.f_type);
-        if magic != Ok(PID_FS_MAGIC) {
+        let is_pidfs = *IS_PIDFS.get_or_init(|| {
+            rustix::fs::fstatfs(&pidfd).is_ok_and(|fs| u64::try_from(fs.f_type) == Ok(PID_FS_MAGIC))
+        });
+        if !is_pidfs {
             return Ok(None);
         }
         Ok(Some(statx(&pidfd, b"", AtFlags::EMPTY_PATH)?.inode))
@@ -227,6 +242,16 @@ fn duration(seconds: i64, nanoseconds: i64) -> Duration {
 
 fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
     rustix::io::retry_on_intr(&mut call)
+}
+
+fn open_file(at: &OwnedFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    rustix::fs::openat(at, path, flags, Mode::empty())
+}
+
+/// Appends what one read gives.
+fn read_some(file: &OwnedFd, into: &mut Vec<u8>) -> rustix::io::Result<usize> {
+    retry(|| rustix::io::read(file, rustix::buffer::spare_capacity(&mut *into)))
 }
 
 fn number(pid: u32) -> rustix::io::Result<rustix::process::Pid> {

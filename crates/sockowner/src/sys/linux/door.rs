@@ -74,6 +74,9 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     fn is_procfs(&self, dir: &Self::Dir) -> io::Result<bool>;
     /// Calls `each` with every entry but `.` and `..`.
     fn list(&self, dir: &Self::Dir, each: &mut dyn FnMut(Listed<'_>)) -> io::Result<()>;
+    /// Appends the file's whole content, for files that the kernel writes in one piece (`stat`, `status`, `cgroup`): a
+    /// read that leaves room has met the end.
+    fn read_piece(&self, at: &Self::Dir, path: &[u8], into: &mut Vec<u8>) -> io::Result<()>;
     /// Appends the file's whole content.
     fn read(&self, at: &Self::Dir, path: &[u8], into: &mut Vec<u8>) -> io::Result<()>;
     fn read_link(&self, at: &Self::Dir, path: &[u8]) -> io::Result<Vec<u8>>;

@@ -86,7 +86,7 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
         Err(error) => return Err(Error::io(format!("open /proc/{pid}"), error)),
     };
     let mut text = Vec::with_capacity(1024);
-    match door.read(&dir, b"stat", &mut text) {
+    match door.read_piece(&dir, b"stat", &mut text) {
         Ok(()) => {}
         Err(error) if is_refused(&error) => return Ok(Module::NotPermitted),
         Err(error) => return Err(vanished(error, "read its stat")),
@@ -157,7 +157,7 @@ fn plain<D: Door>(door: &D, dir: &D::Dir, link: &[u8], text: Vec<u8>) -> PathBuf
 fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Module> {
     let mount = host.cgroup2.as_ref()?;
     let mut text = Vec::new();
-    door.read(dir, b"cgroup", &mut text).ok()?;
+    door.read_piece(dir, b"cgroup", &mut text).ok()?;
     let path = memberships(&text).flatten().filter(Membership::is_unified).last()?.path;
     let placement = place(path);
     let unit = placement.service.filter(|unit| unit.manager == Manager::System)?;

@@ -44,7 +44,7 @@ pub(crate) fn read<D: Door>(door: &D, dir: &D::Dir, frame: &Frame) -> io::Result
     loop {
         tries -= 1;
         let mut text = Vec::with_capacity(1024);
-        door.read(dir, b"stat", &mut text)?;
+        door.read_piece(dir, b"stat", &mut text)?;
         let stat = ProcStat::parse(&text).map_err(invalid)?;
         let link = executable_link(door, dir, &stat);
         let before = door.stat(dir, &link).ok();
@@ -60,7 +60,7 @@ pub(crate) fn read<D: Door>(door: &D, dir: &D::Dir, frame: &Frame) -> io::Result
 /// Pid, parent, start time and name alone: what everybody may know of a process, for one that is no owner.
 pub(crate) fn read_public<D: Door>(door: &D, dir: &D::Dir, frame: &Frame) -> io::Result<Process> {
     let mut text = Vec::with_capacity(1024);
-    door.read(dir, b"stat", &mut text)?;
+    door.read_piece(dir, b"stat", &mut text)?;
     let stat = ProcStat::parse(&text).map_err(invalid)?;
     let text = door.read_link(dir, b"exe").ok();
     let name = text.map(|text| text.strip_suffix(DELETED).map(<[u8]>::to_vec).unwrap_or(text));
@@ -126,12 +126,12 @@ fn read_rest<D: Door>(
     }
 
     let mut text = Vec::with_capacity(2048);
-    door.read(dir, b"status", &mut text)?;
+    door.read_piece(dir, b"status", &mut text)?;
     process.uid = uids(&text).ok().map(|uids| uids.effective);
 
     text.clear();
     // A kernel without cgroups has no such file; a process that ended is told by the reads around this one.
-    let (cgroup, placement) = match door.read(dir, b"cgroup", &mut text) {
+    let (cgroup, placement) = match door.read_piece(dir, b"cgroup", &mut text) {
         Ok(()) => membership(&text),
         Err(_) => (None, Placement::default()),
     };

@@ -312,7 +312,7 @@ impl<D: Door> Walk<'_, D> {
     /// A process that refuses to be looked into could hold a socket: kernel threads and zombies cannot.
     fn can_hold(&self, dir: &D::Dir) -> bool {
         let mut text = Vec::new();
-        if self.door.read(dir, b"stat", &mut text).is_err() {
+        if self.door.read_piece(dir, b"stat", &mut text).is_err() {
             return true;
         }
         match sockowner_wire::ProcStat::parse(&text) {
