@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT OR Apache-2.0
+ *
+ * For ports, see windows.h: rows and tables of TCP, with all the others.
+ */
+#ifndef SOCKOWNER_WINDOWS_TCPMIB_H
+#define SOCKOWNER_WINDOWS_TCPMIB_H
+
+#include "windows.h"
+
+#include "../iphlpapi_rows.h"
+
+#endif
