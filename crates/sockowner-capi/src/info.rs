@@ -7,7 +7,7 @@
 //! | 2 | start of the owner in clock ticks of the initial time namespace |
 //! | 3 | cookie of the socket |
 //! | 4 | id of the cgroup in which the socket was created, 0 for not known |
-//! | 5 | inode number of the owner's pidfd, 0 for none (before Linux 6.9) |
+//! | 5 | inode number of the owner's pidfd (Linux 6.9 and later); 0 where the start alone tells it from any later process |
 //! | 6 | 64 bits of the boot id, 0 for not known |
 //! | 7..15 | 0 |
 //!

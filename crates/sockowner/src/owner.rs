@@ -68,7 +68,8 @@ pub struct Process {
     pub container: Option<Arc<Container>>,
     /// Its arguments, where they were asked for. **They carry secrets, and the process chooses them.**
     pub command_line: Option<Vec<OsString>>,
-    /// Inode number of its pidfd, never reused before a reboot (Linux 6.9 and later).
+    /// Inode number of its pidfd, never reused before a reboot (Linux 6.9 and later). `None` too where the start time
+    /// alone tells it from any later process: it is asked for only in the tick in which a process starts.
     pub pidfd_inode: Option<u64>,
     /// A thread of the kernel, decided by its flag.
     pub kernel_thread: bool,

@@ -137,8 +137,12 @@ fn read_rest<D: Door>(
     };
     let named = Named::from(placement);
     (process.service, process.container) = (named.service, named.container);
-    // By number: whoever it is, he has it while `dir` is alive, and that is read once more below.
-    process.pidfd_inode = door.pidfd_inode(stat.pid).ok().flatten();
+    // Of two processes with one number the later one starts after the earlier one has ended. So the start tells them
+    // apart, unless this one is so young that a successor could start in the same tick.
+    if stat.start_ticks >= duration_to_ticks(frame.now.since_boot, frame.now.ticks_per_second) {
+        // By number: whoever it is, he has it while `dir` is alive, and that is read once more below.
+        process.pidfd_inode = door.pidfd_inode(stat.pid).ok().flatten();
+    }
     process.command_line = frame.command_lines.then(|| command_line(door, dir)).flatten();
     Ok(Read { process, cgroup, changed: false })
 }
@@ -211,6 +215,11 @@ fn ticks_to_duration(ticks: u64, per_second: u64) -> Duration {
     let per_second = per_second.max(1);
     let rest = (ticks % per_second) * 1_000_000_000 / per_second;
     Duration::new(ticks / per_second, u32::try_from(rest).unwrap_or(0))
+}
+
+fn duration_to_ticks(duration: Duration, per_second: u64) -> u64 {
+    let parts = u64::from(duration.subsec_nanos()) * per_second / 1_000_000_000;
+    duration.as_secs().saturating_mul(per_second).saturating_add(parts)
 }
 
 /// The boot clock's offset in `/proc/self/timens_offsets` (time_namespaces(7)), in ticks; 0 without time namespaces.
