@@ -129,8 +129,8 @@ impl Door for Kernel {
             tries -= 1;
             match rustix::fs::openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED) {
                 Err(Errno::AGAIN) if tries > 0 => {}
-                // Before Linux 5.12 there is no such look-up.
-                Err(Errno::NOSYS | Errno::INVAL) => {
+                // Before Linux 5.12 there is no such look-up; sandboxes that do not know it refuse it.
+                Err(Errno::NOSYS | Errno::INVAL | Errno::PERM) => {
                     break rustix::fs::openat(CWD, path, flags, Mode::empty())?;
                 }
                 other => break other?,
@@ -262,17 +262,37 @@ fn pidfd(pid: u32) -> rustix::io::Result<OwnedFd> {
     rustix::process::pidfd_open(number(pid)?, rustix::process::PidfdFlags::empty())
 }
 
+fn older_stat(at: impl AsFd, path: &[u8], flags: AtFlags) -> io::Result<FileStat> {
+    let found = rustix::fs::statat(at, path, flags.difference(AtFlags::STATX_DONT_SYNC))?;
+    Ok(FileStat {
+        kind: kind(FileType::from_raw_mode(found.st_mode)),
+        device: found.st_dev,
+        inode: found.st_ino,
+        links: u32::try_from(found.st_nlink).unwrap_or(u32::MAX),
+        size: u64::try_from(found.st_size).unwrap_or(0),
+        uid: found.st_uid,
+    })
+}
+
+fn kind(file_type: FileType) -> FileKind {
+    match file_type {
+        FileType::Socket => FileKind::Socket,
+        FileType::Directory => FileKind::Directory,
+        _ => FileKind::Other,
+    }
+}
+
 /// `AT_STATX_DONT_SYNC`: what the kernel has, without asking a server or a FUSE daemon that may never answer.
 fn statx(at: impl AsFd, path: &[u8], flags: AtFlags) -> io::Result<FileStat> {
     let flags = flags | AtFlags::STATX_DONT_SYNC | AtFlags::NO_AUTOMOUNT;
     let mask = StatxFlags::TYPE | StatxFlags::INO | StatxFlags::NLINK | StatxFlags::SIZE | StatxFlags::UID;
-    let found: Statx = rustix::fs::statx(at, path, flags, mask)?;
+    let found: Statx = match rustix::fs::statx(&at, path, flags, mask) {
+        // Before Linux 4.11, or in a sandbox that does not know it. The older call may wait for a file system.
+        Err(Errno::NOSYS) => return older_stat(at, path, flags),
+        found => found?,
+    };
     Ok(FileStat {
-        kind: match FileType::from_raw_mode(found.stx_mode.into()) {
-            FileType::Socket => FileKind::Socket,
-            FileType::Directory => FileKind::Directory,
-            _ => FileKind::Other,
-        },
+        kind: kind(FileType::from_raw_mode(found.stx_mode.into())),
         device: rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor),
         inode: found.stx_ino,
         links: found.stx_nlink,

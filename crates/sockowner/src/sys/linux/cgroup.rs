@@ -21,6 +21,8 @@ const DEPTH_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Cgroups<D: Door> {
     mount: Option<Mount<D>>,
+    /// What is mounted could be read at all.
+    read_mounts: bool,
     known: Mutex<BTreeMap<u64, Vec<u8>>>,
 }
 
@@ -46,7 +48,7 @@ impl<D: Door> Cgroups<D> {
         let mount = all
             .into_iter()
             .find_map(|(top, point)| Some(Mount { dir: door.open_root(&point).ok()?, point, top }));
-        Self { mount, known: Mutex::default() }
+        Self { mount, read_mounts: !mountinfo.is_empty(), known: Mutex::default() }
     }
 
     /// Finds the paths of these ids. `hints`: cgroup paths of processes, tried first. Ids that are missing from the
@@ -63,7 +65,8 @@ impl<D: Door> Cgroups<D> {
             return found;
         }
         let Some(mount) = &self.mount else {
-            gaps.push(Gap::new("cgroup", "the cgroup2 file system", GapReason::Unsupported, 1));
+            let what = if self.read_mounts { "the cgroup2 file system" } else { "/proc/self/mountinfo" };
+            gaps.push(Gap::new("cgroup", what, GapReason::Unsupported, 1));
             return found;
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);

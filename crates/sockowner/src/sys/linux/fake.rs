@@ -50,6 +50,8 @@ pub(crate) struct World {
     pub(crate) hidden: Vec<u32>,
     /// A link that reads otherwise at every look.
     pub(crate) restless: Option<Vec<u8>>,
+    /// Threads cannot be compared: it fails so.
+    pub(crate) kcmp_fails: Option<i32>,
 }
 
 /// A process to put into the world.
@@ -427,7 +429,10 @@ impl Door for Fake {
     }
 
     fn share_descriptors(&self, _: u32, other: u32) -> io::Result<bool> {
-        self.call(|world| Ok(!world.own_tables.contains(&other)))
+        self.call(|world| match world.kcmp_fails {
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => Ok(!world.own_tables.contains(&other)),
+        })
     }
 
     fn cgroup_path(&self, _: &FakeDir, _: u64) -> io::Result<Vec<u8>> {

@@ -87,13 +87,13 @@ impl<D: Door> Proc<D> {
             Ok(false) => return Err("no proc file system is mounted at /proc".to_owned()),
             Err(error) => return Err(format!("examine /proc: {error}")),
         }
+        door.read(&dir, b"self/mountinfo", mountinfo)
+            .map_err(|error| format!("read /proc/self/mountinfo: {error}"))?;
         let sockfs = diag
             .with_socket(door, |socket| door.stat_diag(socket))
             .map_err(|error| format!("{error:#}"))?
             .map_err(|error| format!("examine a socket of our own: {error}"))?
             .device;
-        door.read(&dir, b"self/mountinfo", mountinfo)
-            .map_err(|error| format!("read /proc/self/mountinfo: {error}"))?;
         let mut offsets = Vec::new();
         // A kernel without time namespaces has no such file, and no offset.
         let _ = door.read(&dir, b"self/timens_offsets", &mut offsets);

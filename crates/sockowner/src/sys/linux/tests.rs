@@ -137,30 +137,34 @@ fn a_thread_with_a_table_of_its_own_is_looked_into() {
     assert_eq!(gaps, []);
 }
 
-#[test]
-fn threads_that_cannot_be_compared_are_a_gap_and_a_reason() {
-    const EPERM: i32 = 1;
+/// A process with so many threads, the last of which has a table of its own.
+fn threaded(threads: u32) -> World {
     let mut world = World::new();
     tcp(&mut world, row("127.0.0.1:80", 10));
-    world.process(FakeProcess {
-        pid: 100,
-        fds: vec![(3, sock(11))],
-        threads: vec![(101, vec![(5, sock(10))])],
-        ..FakeProcess::default()
-    });
-    // Find the call: the one without which the holder is not found, and the gap is kcmp's.
-    let found = (1..200).any(|n| {
-        let door = Fake::new(world.clone()).failing(n, EPERM);
-        let Ok((entries, gaps)) = snapshot(door) else {
-            return false;
-        };
-        let is_kcmp = gaps.iter().any(|gap| gap.source == "kcmp" && gap.object == "/proc/100/task");
-        if is_kcmp {
-            assert_eq!(entries[0].attribution.reason(), Some(Reason::NotPermitted));
-        }
-        is_kcmp
-    });
-    assert!(found, "no call number is kcmp's");
+    let mut threads: Vec<_> = (101..=100 + threads).map(|tid| (tid, vec![(3, sock(11))])).collect();
+    threads.last_mut().unwrap().1.push((5, sock(10)));
+    world.process(FakeProcess { pid: 100, fds: vec![(3, sock(11))], threads, ..FakeProcess::default() });
+    world
+}
+
+#[test]
+fn threads_that_cannot_be_compared_are_looked_into_one_by_one() {
+    const ENOSYS: i32 = 38;
+    let door = Fake::new(threaded(3));
+    door.world().lock().unwrap().kcmp_fails = Some(ENOSYS);
+    let (entries, gaps) = snapshot(door).unwrap();
+    assert_eq!(holders(&entries[0]), [(100, 103, 5)]);
+    assert_eq!(gaps, []);
+}
+
+#[test]
+fn too_many_threads_that_cannot_be_compared_are_a_gap_and_a_reason() {
+    const EPERM: i32 = 1;
+    let door = Fake::new(threaded(65));
+    door.world().lock().unwrap().kcmp_fails = Some(EPERM);
+    let (entries, gaps) = snapshot(door).unwrap();
+    assert_eq!(gaps, [Gap::new("kcmp", "/proc/100/task", GapReason::NotPermitted, 1)]);
+    assert_eq!(entries[0].attribution.reason(), Some(Reason::NotPermitted));
 }
 
 #[test]

@@ -120,6 +120,8 @@ pub(crate) struct Walk<'a, D: Door> {
     pub(crate) threads: usize,
 }
 
+/// Where threads cannot be compared, so many are looked into one by one; more would cost too much.
+const THREADS_UNCOMPARED: usize = 64;
 /// Fewer processes than this are not worth a second thread.
 const PIDS_PER_THREAD: usize = 64;
 
@@ -238,33 +240,60 @@ impl<D: Door> Walk<'_, D> {
         let mut tids = Vec::new();
         let tasks = self.door.open_dir(dir, b"task")?;
         self.door.list(&tasks, &mut |entry| tids.extend(entry.number()))?;
+        tids.retain(|&tid| tid != pid);
         // Each stands for one table that was looked into.
         let mut seen: Vec<u32> = if main_has_none { Vec::new() } else { vec![pid] };
-        for tid in tids.into_iter().filter(|&tid| tid != pid) {
-            let mut is_new = true;
-            for &other in &seen {
-                match self.door.share_descriptors(other, tid) {
-                    Ok(true) => is_new = false,
-                    Ok(false) => continue,
-                    // A thread that ended has no table.
-                    Err(error) if is_gone(&error) => is_new = false,
-                    Err(_) => {
-                        found.uncompared.add(pid);
-                        return Ok(());
-                    }
+        for (at, &tid) in tids.iter().enumerate() {
+            match self.is_new_table(&seen, tid) {
+                Ok(false) => {}
+                Ok(true) => {
+                    self.thread_table(dir, (pid, tid), held, found)?;
+                    seen.push(tid);
                 }
-                break;
-            }
-            if !is_new {
-                continue;
-            }
-            match self.table(dir, format!("task/{tid}/fd").as_bytes(), (pid, tid), held, found) {
-                Ok(()) => seen.push(tid),
-                Err(error) if is_gone(&error) => {}
-                Err(error) => return Err(error),
+                // kcmp is refused or missing: every table is read, shared or not, while that is cheap.
+                Err(_) if tids.len() <= THREADS_UNCOMPARED => {
+                    for &tid in &tids[at..] {
+                        let mut also = Vec::new();
+                        self.thread_table(dir, (pid, tid), &mut also, found)?;
+                        also.retain(|(inode, _, fd)| !held.iter().any(|(i, _, f)| i == inode && f == fd));
+                        held.append(&mut also);
+                    }
+                    return Ok(());
+                }
+                Err(_) => {
+                    found.uncompared.add(pid);
+                    return Ok(());
+                }
             }
         }
         Ok(())
+    }
+
+    /// `tid` shares its descriptors with none of the threads in `seen`.
+    fn is_new_table(&self, seen: &[u32], tid: u32) -> io::Result<bool> {
+        for &other in seen {
+            match self.door.share_descriptors(other, tid) {
+                Ok(false) => {}
+                Ok(true) => return Ok(false),
+                // A thread that ended has no table.
+                Err(error) if is_gone(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn thread_table(
+        &self,
+        dir: &D::Dir,
+        (pid, tid): (u32, u32),
+        held: &mut Vec<(u64, u32, i32)>,
+        found: &mut Found,
+    ) -> io::Result<()> {
+        match self.table(dir, format!("task/{tid}/fd").as_bytes(), (pid, tid), held, found) {
+            Err(error) if is_gone(&error) => Ok(()),
+            other => other,
+        }
     }
 
     /// Adds the wanted sockets of one descriptor table.
