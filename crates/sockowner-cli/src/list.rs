@@ -56,7 +56,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Status> {
     if snapshot.entries().is_empty() {
         messages::say(&nothing::sentence(&cli.list, &snapshot));
     }
-    messages::say_what_is_missing(&snapshot);
+    messages::say_what_is_missing(&snapshot, cli.general.strict);
     Ok(Status::of(&snapshot, cli.general.strict))
 }
 

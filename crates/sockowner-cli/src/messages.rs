@@ -13,15 +13,19 @@ pub(crate) fn say(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "sockowner: {message}");
 }
 
-/// Says, once each, what is missing from `snapshot`.
-pub(crate) fn say_what_is_missing(snapshot: &Snapshot) {
+/// Says, once each, what is missing from `snapshot`; with `strict`, also what may be missing where every row has a
+/// process, for the exit status is then about that.
+pub(crate) fn say_what_is_missing(snapshot: &Snapshot, strict: bool) {
     for gap in snapshot.gaps().iter().filter(|gap| !Hidden::is_one(gap)) {
         say(&sentence(gap));
     }
     let rows = snapshot.entries();
     let without = rows.iter().filter(|entry| entry.is_not_permitted()).count();
+    let hidden = Hidden::count(snapshot);
     if without > 0 {
-        say(&closing(without, rows.len(), Hidden::count(snapshot), Rights::own()));
+        say(&closing(without, rows.len(), hidden, Rights::own()));
+    } else if strict && hidden.is_any() && !rows.is_empty() {
+        say(&strictly(hidden, Rights::own()));
     }
 }
 
@@ -77,15 +81,12 @@ impl Hidden {
 fn closing(without: usize, rows: usize, hidden: Hidden, rights: Rights) -> String {
     let verb = if without == 1 { "has" } else { "have" };
     let noun = if rows == 1 { "endpoint" } else { "endpoints" };
-    let why = hidden.sentence();
-    let how = match rights {
-        Rights::User => format!("run '{}' to see them", with_sudo(std::env::args())),
-        Rights::Root => {
-            "root needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for that, and lacks one here".to_owned()
-        }
-        Rights::Full => "this system refuses that even to root".to_owned(),
-    };
-    format!("{without} of {rows} {noun} {verb} no process shown: {why}; {how}")
+    format!("{without} of {rows} {noun} {verb} no process shown: {}; {}", hidden.sentence(), rights.advice())
+}
+
+/// The same where every row has one, but may have more.
+fn strictly(hidden: Hidden, rights: Rights) -> String {
+    format!("further processes may have these endpoints too: {}; {}", hidden.sentence(), rights.advice())
 }
 
 /// The command line again, for root.
@@ -148,6 +149,17 @@ impl Rights {
     /// `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`, by their bits in capabilities(7).
     const NEEDED: u64 = 1 << 2 | 1 << 19;
 
+    /// How to see what is not seen with these.
+    fn advice(self) -> String {
+        match self {
+            Self::User => format!("run '{}' to see them", with_sudo(std::env::args())),
+            Self::Root => {
+                "root needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for that, and lacks one here".to_owned()
+            }
+            Self::Full => "this system refuses that even to root".to_owned(),
+        }
+    }
+
     fn own() -> Self {
         Self::of(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
     }
@@ -185,6 +197,11 @@ mod tests {
             closing(1, 1, hidden, Rights::Full),
             "1 of 1 endpoint has no process shown: 1 process may not be inspected, other users' processes are not \
              listed (hidepid); this system refuses that even to root"
+        );
+        assert_eq!(
+            strictly(HIDDEN, Rights::Full),
+            "further processes may have these endpoints too: 95 processes may not be inspected; this system refuses \
+             that even to root"
         );
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn run(asked: &Who, general: &General) -> anyhow::Result<Status> {
             say(&hint);
         }
     }
-    say_what_is_missing(&snapshot);
+    say_what_is_missing(&snapshot, general.strict);
     Ok(Status::of(&snapshot, general.strict))
 }
 

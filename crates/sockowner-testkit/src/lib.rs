@@ -45,6 +45,7 @@ pub mod pidns;
 pub mod privileges;
 mod role;
 mod rtnetlink;
+pub mod seccomp;
 mod skip;
 mod wait;
 

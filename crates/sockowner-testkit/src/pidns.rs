@@ -5,6 +5,7 @@
 //! knows by name, and of a trial that has [`Scenario::run`] run it.
 #![expect(unsafe_code, reason = "unshare is unsafe in rustix for the sake of one flag that is not used here")]
 
+use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::catch_unwind;
@@ -16,7 +17,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
-use rustix::thread::{UnshareFlags, unshare_unsafe};
+use rustix::thread::{UnshareFlags, gettid, unshare_unsafe};
 
 use crate::role::{SCENARIO, own_exe};
 use crate::{netns, privileges};
@@ -46,13 +47,22 @@ pub struct Scenario {
     user: Option<(u32, u32)>,
     shared_pids: bool,
     shared_network: bool,
+    /// For the test's side alone: the process is born into its time namespace.
+    boot_clock_ahead: Option<u32>,
 }
 
 impl Scenario {
     /// The scenario registered under `name` with [`main_prelude`](crate::main_prelude).
     pub fn new(name: &str) -> Self {
         let name = name.to_owned();
-        Self { name, proc: ProcMount::Fresh, user: None, shared_pids: false, shared_network: false }
+        Self {
+            name,
+            proc: ProcMount::Fresh,
+            user: None,
+            shared_pids: false,
+            shared_network: false,
+            boot_clock_ahead: None,
+        }
     }
 
     /// Chooses what stands at `/proc`.
@@ -77,6 +87,12 @@ impl Scenario {
     /// Stays in the network namespace of the calling thread.
     pub fn shared_network(mut self) -> Self {
         self.shared_network = true;
+        self
+    }
+
+    /// Puts it into a time namespace of its own, in which the machine was started so many seconds earlier.
+    pub fn boot_clock_ahead(mut self, seconds: u32) -> Self {
+        self.boot_clock_ahead = Some(seconds);
         self
     }
 
@@ -111,12 +127,18 @@ impl Scenario {
         let mut command = Command::new(own_exe());
         command.args([SCENARIO, &self.name]).args(self.words());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if self.shared_pids {
-            return command.spawn();
-        }
+        let mut flags = UnshareFlags::empty();
+        flags.set(UnshareFlags::NEWPID, !self.shared_pids);
+        flags.set(UnshareFlags::NEWTIME, self.boot_clock_ahead.is_some());
+        // Both are for the children of this thread, not for itself.
         netns::on_fresh_thread(|| {
             // SAFETY: the flag the function is unsafe for, a private descriptor table, is not among these.
-            unsafe { unshare_unsafe(UnshareFlags::NEWPID) }?;
+            unsafe { unshare_unsafe(flags) }?;
+            if let Some(seconds) = self.boot_clock_ahead {
+                // A thread has this file too, but only where it is not looked for: not below task/.
+                let offsets = format!("/proc/{}/timens_offsets", gettid());
+                fs::write(offsets, format!("boottime {seconds} 0\n"))?;
+            }
             command.spawn()
         })
     }
@@ -139,7 +161,7 @@ impl Scenario {
             None => None,
         };
         let (shared_pids, shared_network) = (shared_pids.parse().ok()?, shared_network.parse().ok()?);
-        Some(Self { name: name.clone(), proc, user, shared_pids, shared_network })
+        Some(Self { name: name.clone(), proc, user, shared_pids, shared_network, boot_clock_ahead: None })
     }
 
     /// In the scenario's process: makes the surroundings that were asked for.
@@ -185,6 +207,15 @@ pub fn supported() -> Result<(), String> {
             Err(error) => Err(format!("no private pid namespace: {error}")),
         })
         .clone()
+}
+
+/// Whether scenarios in a time namespace of their own work here, else why not.
+pub fn time_supported() -> Result<(), String> {
+    match Scenario::new(PROBE).boot_clock_ahead(1).try_run() {
+        Ok((status, _)) if status.success() => Ok(()),
+        Ok((status, output)) => Err(format!("no private time namespace: {} {}", tell(status), output.trim())),
+        Err(error) => Err(format!("no private time namespace: {error}")),
+    }
 }
 
 /// The life of a scenario's process.

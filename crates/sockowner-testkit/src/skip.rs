@@ -27,6 +27,8 @@ pub enum Requirement {
     UserNamespace,
     /// The next process's number can be chosen.
     NsLastPid,
+    /// A scenario can run in a time namespace of its own.
+    TimeNamespace,
     /// Anything else: a name for the record and the trial, which says why not. Called for each test that names it.
     Custom(&'static str, fn() -> Result<(), String>),
 }
@@ -69,6 +71,7 @@ impl Requirement {
                 })
             }
             Self::NsLastPid => pid::supported(),
+            Self::TimeNamespace => pidns::time_supported(),
             Self::Custom(name, check) => check().map_err(|why| format!("{name}: {why}")),
         }
     }

@@ -17,6 +17,9 @@ mod kin;
 #[path = "live_testkit/scenarios.rs"]
 mod scenarios;
 #[cfg(target_os = "linux")]
+#[path = "live_testkit/seccomp.rs"]
+mod seccomp;
+#[cfg(target_os = "linux")]
 #[path = "live_testkit/seen.rs"]
 mod seen;
 #[cfg(target_os = "linux")]
@@ -30,11 +33,15 @@ fn main() -> std::process::ExitCode {
     if std::env::args().nth(1).as_deref() == Some(cleanup::ABANDON) {
         cleanup::abandon();
     }
+    if std::env::args().nth(1).as_deref() == Some(seccomp::TELL) {
+        seccomp::tell();
+    }
     let mut trials = sockets::trials();
     trials.extend(kin::trials());
     trials.extend(disguises::trials());
     trials.extend(scenarios::trials());
     trials.extend(cleanup::trials());
+    trials.extend(seccomp::trials());
     sockowner_testkit::run(trials)
 }
 

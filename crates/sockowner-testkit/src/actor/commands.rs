@@ -219,6 +219,23 @@ impl Actor {
         *self.exe() = Some(path.to_owned());
     }
 
+    /// Executes the file at `path` as the actor sees it, which has to be a copy of the executable: see
+    /// [`bind_mount`](Self::bind_mount).
+    #[track_caller]
+    pub fn exec_at(&self, path: impl AsRef<Path>) {
+        self.done(&Command::Exec { path: Some(path.as_ref().to_owned()) });
+        *self.exe() = None;
+    }
+
+    /// Enters a mount namespace of its own and mounts the file `source` over the file `target` there: for the actor
+    /// alone, the one has the other's path. Needs root, or a
+    /// [user namespace](crate::Builder::new_user_namespace).
+    #[track_caller]
+    pub fn bind_mount(&self, source: impl AsRef<Path>, target: impl AsRef<Path>) {
+        let (source, target) = (source.as_ref().to_owned(), target.as_ref().to_owned());
+        self.done(&Command::BindMount { source, target });
+    }
+
     /// Unlinks the copy that it runs, made by [`Builder::exe`](crate::Builder::exe) or
     /// [`exec_copy`](Self::exec_copy); the test's own executable is never unlinked.
     #[track_caller]

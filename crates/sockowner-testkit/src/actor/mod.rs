@@ -5,6 +5,7 @@ mod commands;
 mod fd_passing;
 mod handle;
 mod kin;
+mod mounts;
 mod protocol;
 mod server;
 mod sockets;

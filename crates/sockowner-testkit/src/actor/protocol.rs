@@ -44,6 +44,8 @@ pub struct SocketOptions {
     pub mptcp: bool,
     /// Length of the accept queue; `None` is 128.
     pub backlog: Option<i32>,
+    /// `TCP_DEFER_ACCEPT`: a connection on which no data came stays a handshake, `SYN_RECV`.
+    pub defer_accept: bool,
 }
 
 /// A value that is one word of a line.
@@ -178,7 +180,7 @@ macro_rules! struct_word {
 }
 
 struct_word!(Sock { fd, addr, peer, inode, cookie });
-struct_word!(SocketOptions { reuseport, v6only, device, mptcp, backlog });
+struct_word!(SocketOptions { reuseport, v6only, device, mptcp, backlog, defer_accept });
 
 lines! {
     /// What a test asks of its actor.
@@ -209,6 +211,7 @@ lines! {
         SetComm { name: OsString } = "set-comm",
         Chdir { path: PathBuf } = "chdir",
         DropDumpable = "drop-dumpable",
+        BindMount { source: PathBuf, target: PathBuf } = "bind-mount",
     }
 }
 
@@ -237,6 +240,7 @@ mod tests {
             device: Some(String::from("a, %b-")),
             mptcp: false,
             backlog: Some(-1),
+            defer_accept: true,
         };
         let addr = "[fe80::1%3]:80".parse().unwrap();
         let strange = OsString::from_vec(b"/tmp/\xff \n%,-".to_vec());

@@ -14,7 +14,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::builder::comm_of;
 use super::protocol::{Command, Reply, Sock};
-use super::{fd_passing, kin, sockets};
+use super::{fd_passing, kin, mounts, sockets};
 
 /// What went wrong, as the test will read it.
 pub(super) type Outcome<T> = Result<T, String>;
@@ -142,6 +142,7 @@ impl Server {
                 let set = set_dumpable_behavior(DumpableBehavior::NotDumpable);
                 done(set.map_err(context("prctl PR_SET_DUMPABLE")))
             }
+            Command::BindMount { source, target } => done(mounts::bind(&source, &target)),
         }
     }
 

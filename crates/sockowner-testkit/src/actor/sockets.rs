@@ -1,5 +1,5 @@
 //! Internet sockets, made in all the ways that tests need.
-#![expect(unsafe_code, reason = "rustix lacks SO_BINDTODEVICE")]
+#![expect(unsafe_code, reason = "rustix lacks SO_BINDTODEVICE and TCP_DEFER_ACCEPT")]
 
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -132,6 +132,9 @@ fn bound(kind: SocketType, addr: SocketAddr, options: &SocketOptions) -> Outcome
     if let Some(device) = &options.device {
         bind_to_device(&socket, device)?;
     }
+    if options.defer_accept {
+        defer_accept(&socket)?;
+    }
     bind(&socket, &addr).map_err(|error| format!("bind {addr}: {error}"))?;
     Ok(socket)
 }
@@ -142,20 +145,26 @@ fn unbound(kind: SocketType, ipv6: bool, protocol: Option<Protocol>) -> Outcome<
 }
 
 fn bind_to_device(socket: &OwnedFd, device: &str) -> Outcome<()> {
-    let length = libc::socklen_t::try_from(device.len()).map_err(context("the device's name"))?;
-    // SAFETY: the pointer and the length are those of one str, which lives through the call; the kernel reads at
-    // most that many bytes and wants no terminator (socket(7), SO_BINDTODEVICE).
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_BINDTODEVICE,
-            device.as_ptr().cast(),
-            length,
-        )
-    };
-    if result == 0 {
-        return Ok(());
-    }
-    Err(format!("setsockopt SO_BINDTODEVICE {device}: {}", std::io::Error::last_os_error()))
+    set_option(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, device.as_bytes())
+        .map_err(|error| format!("setsockopt SO_BINDTODEVICE {device}: {error}"))
+}
+
+/// For as many seconds the kernel waits for data: more than any test takes.
+fn defer_accept(socket: &OwnedFd) -> Outcome<()> {
+    let seconds: libc::c_int = 120;
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, &seconds.to_ne_bytes())
+        .map_err(context("setsockopt TCP_DEFER_ACCEPT"))
+}
+
+fn set_option(
+    socket: &OwnedFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: &[u8],
+) -> Result<(), std::io::Error> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(std::io::Error::other)?;
+    // SAFETY: the pointer and the length are those of one slice, which lives through the call; the kernel copies at
+    // most that many bytes, at any alignment, and wants no terminator (setsockopt(2), socket(7)).
+    let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value.as_ptr().cast(), length) };
+    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process;
 
 use sockowner_testkit::cgroup::Scratch;
@@ -33,6 +33,11 @@ pub(crate) fn trials() -> Vec<Trial> {
                 let actor = Actor::builder().uid(ORDINARY_UID).gid(ORDINARY_UID).new_user_namespace().spawn();
                 assert_eq!(status(actor.pid(), "Uid"), "1000 1000 1000 1000");
             },
+        ),
+        live_test(
+            "an actor can run under another file's path",
+            &[other, Requirement::UserNamespace],
+            another_path,
         ),
         live_test("an actor starts in its cgroup", &[Requirement::Cgroup2], cgroup),
         live_test("an actor moves between cgroups", &[Requirement::Cgroup2], moved),
@@ -117,6 +122,21 @@ fn user_namespace() {
     let link = |pid| fs::read_link(proc_dir(pid).join("ns/user")).unwrap();
     assert_ne!(link(actor.pid()), link(process::id()));
     assert_ne!(status(actor.pid(), "CapEff"), "0000000000000000");
+}
+
+fn another_path() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (copy, other) = (dir.path().join("copy"), dir.path().join("other"));
+    fs::write(&other, "another file").unwrap();
+    let actor = Actor::builder().exe(&copy).uid(ORDINARY_UID).gid(ORDINARY_UID).new_user_namespace().spawn();
+    let listener = actor.udp_bind("127.0.0.1:0");
+    actor.bind_mount(&copy, &other);
+    actor.exec_at(&other);
+    assert_eq!(exe(actor.pid()), other);
+    assert_eq!(fs::read(&other).unwrap(), b"another file", "for the actor alone");
+    assert!(holds(actor.pid(), listener.inode));
+    assert!(panic_message(|| actor.unlink_self_exe()).contains("it runs the test's own"));
 }
 
 fn cgroup() {

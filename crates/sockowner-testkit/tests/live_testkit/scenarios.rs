@@ -20,6 +20,7 @@ pub(crate) const TABLE: &[(&str, fn())] = &[
     ("user", user),
     ("root steps down", root_steps_down),
     ("shared", shared),
+    ("another clock", || print!("{}", fs::read_to_string("/proc/uptime").unwrap())),
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -41,6 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         ),
         scenario_test("a scenario can be an ordinary user's", &[], Scenario::new("user").user(1000, 1000)),
         scenario_test("a scenario can give root up", &[], Scenario::new("root steps down")),
+        live_test("a scenario can have another clock", &[Requirement::TimeNamespace], clock),
         netns_test("a scenario can share namespaces", needs, || {
             netns::add_address("lo", "203.0.113.1/32").unwrap();
             Scenario::new("shared").shared_pids().shared_network().run();
@@ -110,6 +112,13 @@ fn user() {
     let actor = Actor::spawn();
     let listener = actor.tcp_listen("127.0.0.1:0");
     assert!(holds(actor.pid(), listener.inode));
+}
+
+fn clock() {
+    let uptime = |text: String| -> f64 { text.split(' ').next().unwrap().parse().unwrap() };
+    let here = uptime(fs::read_to_string("/proc/uptime").unwrap());
+    let there = uptime(Scenario::new("another clock").boot_clock_ahead(1_000_000).run());
+    assert!(there > here + 999_999.0, "{there} {here}");
 }
 
 fn root_steps_down() {

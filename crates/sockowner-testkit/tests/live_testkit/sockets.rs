@@ -10,6 +10,7 @@ use sockowner_testkit::{Actor, Requirement, SocketOptions, eventually, live_test
 use crate::seen::{holds, panic_message, proc_dir, tcp_rows};
 
 const SYN_SENT: &str = "02";
+const SYN_RECV: &str = "03";
 const FIN_WAIT1: &str = "04";
 const FIN_WAIT2: &str = "05";
 const TIME_WAIT: &str = "06";
@@ -19,6 +20,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         netns_test("a tcp connection has its two ends", &[], tcp_connection),
         netns_test("a connection can start at a chosen address", &[], tcp_connect_from),
         netns_test("a full queue keeps a connection in SYN_SENT", &[], full_queue),
+        netns_test("a connection can stay in SYN_RECV", &[], deferred),
         netns_test("reuseport listeners share an address", &[], reuseport),
         netns_test("v6only is set as asked", &[], v6only),
         netns_test("a listener can be bound to a device", &[], device),
@@ -74,6 +76,16 @@ fn full_queue() {
     actor.tcp_connect(listener.addr);
     let late = actor.tcp_connect_begin(listener.addr);
     assert_eq!(tcp_rows(late.addr.port(), SYN_SENT), 1);
+}
+
+fn deferred() {
+    let actor = Actor::spawn();
+    let options = SocketOptions { defer_accept: true, ..SocketOptions::default() };
+    let listener = actor.tcp_listen_with("127.0.0.1:0", options);
+    let client = actor.tcp_connect(listener.addr);
+    assert_eq!(tcp_rows(listener.addr.port(), SYN_RECV), 1);
+    actor.send(client.fd, 1);
+    assert_eq!(actor.accept(listener.fd).peer, Some(client.addr));
 }
 
 fn reuseport() {

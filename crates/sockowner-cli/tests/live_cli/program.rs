@@ -1,0 +1,131 @@
+//! Running the program, and what it says.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use sockowner_testkit::privileges::ORDINARY_UID;
+use tempfile::TempDir;
+
+pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_sockowner");
+
+/// The program as this process's user would start it, with nothing of this process's environment.
+pub(super) fn program(words: &[&str]) -> Command {
+    called_sockowner(Path::new(PROGRAM), words)
+}
+
+/// Runs it to its end.
+pub(super) fn ask(words: &[&str]) -> Answer {
+    answer(&mut program(words))
+}
+
+/// Runs what was prepared to its end.
+pub(super) fn answer(command: &mut Command) -> Answer {
+    let output = command.output().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
+    Answer { asked: format!("{command:?}"), output }
+}
+
+fn called_sockowner(path: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(path);
+    command.arg0("sockowner").args(words).env_clear().env("TZ", "UTC");
+    command
+}
+
+/// A copy of the program that every user can execute.
+pub(super) struct PublicCopy {
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl PublicCopy {
+    pub(super) fn new() -> Self {
+        let dir = public_dir();
+        let path = dir.path().join("sockowner");
+        fs::copy(PROGRAM, &path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        Self { path, _dir: dir }
+    }
+
+    /// Runs it as an ordinary user.
+    pub(super) fn ask(&self, words: &[&str]) -> Answer {
+        let mut command = called_sockowner(&self.path, words);
+        answer(command.uid(ORDINARY_UID).gid(ORDINARY_UID))
+    }
+}
+
+/// A directory that every user can enter.
+pub(super) fn public_dir() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+/// How the program ended, and what it said.
+pub(super) struct Answer {
+    asked: String,
+    output: Output,
+}
+
+impl Answer {
+    /// The exit status; no signal ended it.
+    #[track_caller]
+    pub(super) fn status(&self) -> i32 {
+        let code = self.output.status.code();
+        code.unwrap_or_else(|| panic!("{}: {}", self.asked, self.output.status))
+    }
+
+    #[track_caller]
+    pub(super) fn stdout(&self) -> &str {
+        text(&self.output.stdout)
+    }
+
+    #[track_caller]
+    pub(super) fn stderr(&self) -> &str {
+        text(&self.output.stderr)
+    }
+
+    /// Both streams as they are.
+    pub(super) fn bytes(&self) -> [&[u8]; 2] {
+        [&self.output.stdout, &self.output.stderr]
+    }
+
+    /// It ended so, and said so on stderr.
+    #[track_caller]
+    pub(super) fn assert_ended(&self, status: i32, stderr: &str) {
+        let said = (self.status(), self.stderr());
+        assert_eq!(said, (status, stderr), "{}: stdout: {}", self.asked, self.stdout());
+    }
+
+    /// It found what it was asked for, and nothing was missing.
+    #[track_caller]
+    pub(super) fn assert_complete(&self) {
+        self.assert_ended(0, "");
+    }
+
+    /// The JSON document.
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.output.stdout)
+            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.stdout()))
+    }
+
+    /// The endpoints of the JSON document.
+    #[track_caller]
+    pub(super) fn endpoints(&self) -> Vec<Value> {
+        match self.json()["endpoints"].take() {
+            Value::Array(endpoints) => endpoints,
+            other => panic!("{}: endpoints are no array: {other}", self.asked),
+        }
+    }
+}
+
+#[track_caller]
+fn text(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => panic!("{error}: {}", bytes.escape_ascii()),
+    }
+}
