@@ -70,12 +70,16 @@ impl<D: Door> Cgroups<D> {
             return found;
         };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted.retain(|id| match known.get(id) {
-            Some(path) => {
+        wanted.retain(|id| {
+            let Some(path) = known.get(id) else { return true };
+            let now = mount.below(path).and_then(|path| door.stat(&mount.dir, path).ok());
+            if now.is_some_and(|now| now.inode == *id) {
                 found.insert(*id, path.clone());
-                false
+            } else {
+                // Removed: ids are not used again, so it stays so.
+                known.remove(id);
             }
-            None => true,
+            false
         });
         let mut fresh = BTreeMap::new();
         for hint in hints {

@@ -30,11 +30,12 @@ pub(crate) struct Dump {
     pub(crate) interrupted: bool,
 }
 
-/// A netlink socket that is opened when first needed and again after any failure, so that the rest of a broken
-/// answer is never taken for the next one.
+/// A netlink socket, opened again after a failure, so that the rest of a broken answer is never taken for the next one.
 #[derive(Debug)]
 pub(crate) struct Diag<D: Door> {
     open: Mutex<Option<Open<D>>>,
+    /// Inode number of the network namespace it belongs to; `None` where `/proc` cannot tell.
+    netns: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -50,6 +51,8 @@ enum Failure {
     Refused(io::Error),
     /// The answer was lost on the way; the same request may go through.
     Lost(io::Error),
+    /// The answer could not be received.
+    Broken(io::Error),
     /// The answer is not netlink.
     Malformed(sockowner_wire::Malformed),
 }
@@ -58,7 +61,7 @@ impl Failure {
     fn into_error(self) -> Error {
         match self {
             Self::Refused(cause) => Error::io("ask sock_diag", cause),
-            Self::Lost(cause) => Error::io("receive from sock_diag", cause),
+            Self::Lost(cause) | Self::Broken(cause) => Error::io("receive from sock_diag", cause),
             Self::Malformed(malformed) => {
                 Error::new(ErrorKind::Malformed, format!("read the answer of sock_diag: {malformed}"))
             }
@@ -69,7 +72,22 @@ impl Failure {
 impl<D: Door> Diag<D> {
     pub(crate) fn open(door: &D) -> Result<Self> {
         let open = Open::new(door)?;
-        Ok(Self { open: Mutex::new(Some(open)) })
+        Ok(Self { open: Mutex::new(Some(open)), netns: own_netns(door) })
+    }
+
+    pub(crate) fn netns(&self) -> Option<u64> {
+        self.netns
+    }
+
+    /// A new socket for one that was given up. It belongs to the namespace of the thread that asks, which may have
+    /// moved to another one meanwhile.
+    fn open_again(&self, door: &D) -> Result<Open<D>> {
+        if self.netns.is_none() || own_netns(door) != self.netns {
+            let why =
+                "open a sock_diag netlink socket again: this thread is not in the query's network namespace";
+            return Err(Error::new(ErrorKind::System, why));
+        }
+        Open::new(door)
     }
 
     /// Something to do with the open socket itself.
@@ -77,7 +95,7 @@ impl<D: Door> Diag<D> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let open = match guard.take() {
             Some(open) => open,
-            None => Open::new(door)?,
+            None => self.open_again(door)?,
         };
         Ok(then(&guard.insert(open).socket))
     }
@@ -124,7 +142,7 @@ impl<D: Door> Diag<D> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut open = match guard.take() {
             Some(open) => open,
-            None => Open::new(door)?,
+            None => self.open_again(door)?,
         };
         let answer = open.ask(door, request);
         // After a failure the rest of the answer may still be queued: the socket is given up.
@@ -154,7 +172,7 @@ impl<D: Door> Open<D> {
         loop {
             let length = door.receive(&self.socket, &mut self.buffer).map_err(|cause| {
                 let lost = cause.raw_os_error() == Some(ENOBUFS) || cause.kind() == io::ErrorKind::WouldBlock;
-                if lost { Failure::Lost(cause) } else { Failure::Refused(cause) }
+                if lost { Failure::Lost(cause) } else { Failure::Broken(cause) }
             })?;
             if length > self.buffer.len() {
                 if length <= BUFFER_MAX {
@@ -171,6 +189,11 @@ impl<D: Door> Open<D> {
             }
         }
     }
+}
+
+/// Inode number of the calling thread's network namespace.
+fn own_netns<D: Door>(door: &D) -> Option<u64> {
+    door.stat_root(b"/proc/thread-self/ns/net").ok().map(|netns| netns.inode)
 }
 
 /// Takes one datagram of an answer into `dump`; true at its end.

@@ -40,8 +40,6 @@ pub(crate) struct System<D: Door = Kernel> {
     /// `Err` where there is no `/proc`: owners cannot be looked for, for this reason.
     proc: std::result::Result<Proc<D>, String>,
     cgroups: Cgroups<D>,
-    /// Inode number of the network namespace that `diag` belongs to.
-    netns: Option<u64>,
 }
 
 /// What is known of `/proc`.
@@ -70,12 +68,7 @@ impl<D: Door> System<D> {
         let mut mountinfo = Vec::new();
         let proc = Proc::open(&door, &diag, &mut mountinfo);
         let cgroups = Cgroups::find(&door, &mountinfo);
-        let netns = proc
-            .as_ref()
-            .ok()
-            .and_then(|proc| door.stat(&proc.dir, b"thread-self/ns/net").ok())
-            .map(|netns| netns.inode);
-        Ok(Self { door, options, diag, proc, cgroups, netns })
+        Ok(Self { door, options, diag, proc, cgroups })
     }
 }
 

@@ -165,7 +165,7 @@ impl<D: Door> System<D> {
                 has_peer.then(|| address(row.remote)),
             ),
             interface,
-            netns: self.netns,
+            netns: self.diag.netns(),
             inode: row.inode.into(),
             cookie: row.cookie,
             // Without a file the kernel fills in 0, which is nobody's.

@@ -98,6 +98,55 @@ fn a_listener_is_told_with_process_file_unit_and_user() {
 }
 
 #[test]
+fn a_process_belongs_to_its_effective_user() {
+    let mut world = small();
+    world.file("/proc/100/status", "Name:\tdaemon\nUid:\t1\t2\t3\t4\n");
+    let (entries, _) = snapshot(Fake::new(world)).unwrap();
+    assert_eq!(entries[0].attribution.holders()[0].process.uid, Some(2));
+}
+
+#[test]
+fn a_cgroup_that_was_removed_has_no_path_any_more() {
+    let door = Fake::new(small());
+    let world = door.world();
+    let system = System::open_with(door, OPTIONS).unwrap();
+    let path = || {
+        let listed = system.sockets(&all()).unwrap().list;
+        let (entries, _) = system.attribute(listed, Search::Never).unwrap();
+        entries[0].cgroup.clone().unwrap().path
+    };
+    assert!(path().is_some());
+    world.lock().unwrap().nodes.retain(|path, _| !path.starts_with(b"/cg/"));
+    assert_eq!(path(), None);
+}
+
+#[test]
+fn a_broken_answer_is_not_asked_again_in_another_namespace() {
+    let mut refused = 0;
+    for n in 1..60 {
+        // The exchange fails, and from then on the thread is elsewhere.
+        let door = Fake::new(small()).failing(n, super::call::ENOBUFS).changing(n, |world| {
+            let other = stat(FileKind::Other, 4, NETNS + 1);
+            let node = Node::Link { text: Vec::new(), stat: other };
+            world.nodes.insert(b"/proc/thread-self/ns/net".to_vec(), node);
+        });
+        let Ok(system) = System::open_with(door, OPTIONS) else { continue };
+        for _ in 0..2 {
+            match system.sockets(&all()) {
+                // Opened while it was elsewhere already, or never broken: one namespace all the time.
+                Ok(listed) => assert!(listed.list.iter().all(|socket| socket.netns == system.diag.netns())),
+                Err(error) => {
+                    let said = format!("{error:#}");
+                    assert!(said.contains("not in the query's network namespace"), "call {n}: {said}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0, "no exchange was broken");
+}
+
+#[test]
 fn all_holders_are_told_and_every_descriptor() {
     let mut world = small();
     world.process(FakeProcess {
@@ -256,7 +305,7 @@ fn hidden_processes_are_a_gap_and_a_reason() {
 #[test]
 fn without_proc_owners_are_an_error_and_sockets_are_not() {
     let mut world = World::new();
-    world.nodes.remove(&b"/proc"[..]);
+    world.nodes.retain(|path, _| !path.starts_with(b"/proc"));
     tcp(&mut world, row("127.0.0.1:80", 10));
     let system = System::open_with(Fake::new(world), OPTIONS).unwrap();
     let listed = system.sockets(&all()).unwrap().list;
