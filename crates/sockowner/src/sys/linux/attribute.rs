@@ -71,6 +71,7 @@ impl<D: Door> System<D> {
         Frame {
             now: self.door.now(),
             boot_offset: proc.boot_offset,
+            unmapped_uid: proc.unmapped_uid,
             command_lines: self.options.command_lines,
         }
     }
@@ -113,7 +114,7 @@ impl<D: Door> System<D> {
                 pids.retain(|pid| near.binary_search(pid).is_err());
                 found.merge(walk(&wanted, &near));
                 retain_open(&mut wanted, &found);
-                if wanted.is_empty() {
+                if wanted.is_empty() && found.exhausted.is_none() {
                     return Ok(Searched { found, reach });
                 }
             }
@@ -123,10 +124,21 @@ impl<D: Door> System<D> {
         if !wanted.is_empty() {
             let may_be_hidden = found.is_blind() || proc.hides_processes;
             self.look_again(subjects, &wanted, may_be_hidden)?;
-            // A socket handed to a process that was born after the listing.
-            let mut born = self.pids(proc)?;
-            born.retain(|pid| pids.binary_search(pid).is_err());
-            found.merge(walk(&wanted, &born));
+            // A socket may have been handed on behind the search's back: to a process that was born meanwhile, or to one
+            // that was looked into before. Where some cannot be looked into, a second look proves nothing.
+            let mut again = self.pids(proc)?;
+            if may_be_hidden {
+                again.retain(|pid| pids.binary_search(pid).is_err());
+            }
+            let wanted =
+                self::wanted(subjects).into_iter().filter(|inode| wanted.binary_search(inode).is_ok());
+            let wanted: Vec<_> = wanted.collect();
+            if !wanted.is_empty() {
+                found.merge(walk(&wanted, &again));
+            }
+        }
+        if let Some(exhausted) = found.exhausted.take() {
+            return Err(Error::io("look into the processes in /proc", exhausted));
         }
         Ok(Searched { found, reach: Reach::Host })
     }

@@ -1,6 +1,7 @@
 //! The real door: every system call of the Linux backend.
 #![expect(unsafe_code, reason = "kcmp and open_by_handle_at have no safe wrapper")]
 
+use std::cmp::Ordering;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
@@ -17,6 +18,9 @@ use rustix::time::{ClockId, clock_gettime};
 use super::door::{Door, FileKind, FileStat, Listed, Now};
 
 pub(crate) const ESRCH: i32 = libc::ESRCH;
+pub(crate) const EMFILE: i32 = libc::EMFILE;
+pub(crate) const ENFILE: i32 = libc::ENFILE;
+pub(crate) const ENOMEM: i32 = libc::ENOMEM;
 pub(crate) const ESTALE: i32 = libc::ESTALE;
 pub(crate) const ENOBUFS: i32 = libc::ENOBUFS;
 
@@ -139,7 +143,7 @@ impl Door for Kernel {
         statx(&file, b"", AtFlags::EMPTY_PATH)
     }
 
-    fn share_descriptors(&self, one: u32, other: u32) -> io::Result<bool> {
+    fn compare_descriptors(&self, one: u32, other: u32) -> io::Result<Ordering> {
         let pid = |number: u32| {
             // A number that is none of the kernel's stands for no process.
             libc::pid_t::try_from(number)
@@ -150,7 +154,18 @@ impl Door for Kernel {
         let unused: libc::c_long = 0;
         // SAFETY: kcmp(2) takes five integers and no pointer: it reads and writes no memory of this process.
         let order = unsafe { libc::syscall(libc::SYS_kcmp, one, other, KCMP_FILES, unused, unused) };
-        if order < 0 { Err(io::Error::last_os_error()) } else { Ok(order == 0) }
+        match order {
+            ..0 => Err(io::Error::last_os_error()),
+            0 => Ok(Ordering::Equal),
+            1 => Ok(Ordering::Less),
+            2 => Ok(Ordering::Greater),
+            // Different, and the kernel tells no order.
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn own_pid(&self) -> u32 {
+        std::process::id()
     }
 
     fn cgroup_path(&self, root: &OwnedFd, id: u64) -> io::Result<Vec<u8>> {

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sockowner_wire::{Placement, Unit, mounts};
 
-use super::door::{Door, is_refused};
+use super::door::{Door, FileKind, device, is_refused};
 use crate::{Container, Gap, GapReason, Service};
 
 /// Paths are kept for the life of the query, but not without limit: hosts that start containers all day have many.
@@ -31,6 +31,8 @@ struct Mount<D: Door> {
     dir: D::Dir,
     /// Where it is mounted.
     point: Vec<u8>,
+    /// Its device. What has another one is mounted over it, and no cgroup.
+    device: u64,
     /// The cgroup that is its top, as the reader sees it: `/` unless part of the hierarchy is mounted.
     top: Vec<u8>,
 }
@@ -41,13 +43,17 @@ impl<D: Door> Cgroups<D> {
         let mut all: Vec<_> = mounts(mountinfo)
             .flatten()
             .filter(|mount| mount.fs_type == b"cgroup2")
-            .map(|mount| (mount.root.into_owned(), mount.mount_point.into_owned()))
+            .map(|mount| {
+                (mount.root.into_owned(), mount.mount_point.into_owned(), device(mount.major, mount.minor))
+            })
             .collect();
         // The mount that shows most: the whole hierarchy before a part of it.
-        all.sort_by_key(|(root, _)| (root != b"/", root.len()));
-        let mount = all
-            .into_iter()
-            .find_map(|(top, point)| Some(Mount { dir: door.open_root(&point).ok()?, point, top }));
+        all.sort_by_key(|(root, _, _)| (root != b"/", root.len()));
+        let mount = all.into_iter().find_map(|(top, point, device)| {
+            let mount = Mount { dir: door.open_root(&point).ok()?, point, top, device };
+            // Something else may be mounted over it, with directories of anybody's choice.
+            mount.id(door, b".").is_some().then_some(mount)
+        });
         Self { mount, read_mounts: !mountinfo.is_empty(), known: Mutex::default() }
     }
 
@@ -72,8 +78,7 @@ impl<D: Door> Cgroups<D> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         wanted.retain(|id| {
             let Some(path) = known.get(id) else { return true };
-            let now = mount.below(path).and_then(|path| door.stat(&mount.dir, path).ok());
-            if now.is_some_and(|now| now.inode == *id) {
+            if mount.below(path).and_then(|path| mount.id(door, path)) == Some(*id) {
                 found.insert(*id, path.clone());
             } else {
                 // Removed: ids are not used again, so it stays so.
@@ -86,8 +91,7 @@ impl<D: Door> Cgroups<D> {
             if wanted.is_empty() {
                 break;
             }
-            let id =
-                mount.below(hint).and_then(|path| door.stat(&mount.dir, path).ok()).map(|stat| stat.inode);
+            let id = mount.below(hint).and_then(|path| mount.id(door, path));
             if let Some(id) = id.filter(|id| wanted.remove(id)) {
                 fresh.insert(id, hint.clone());
             }
@@ -153,6 +157,12 @@ impl<D: Door> Cgroups<D> {
 }
 
 impl<D: Door> Mount<D> {
+    /// The id of the cgroup at `path`, relative to the mount.
+    fn id(&self, door: &D, path: &[u8]) -> Option<u64> {
+        let stat = door.stat(&self.dir, path).ok()?;
+        (stat.device == self.device && stat.kind == FileKind::Directory).then_some(stat.inode)
+    }
+
     /// The cgroup path `path` as a path relative to the mount; `None` where the mount does not show it.
     fn below<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
         let rest = match self.top.as_slice() {
@@ -191,12 +201,15 @@ impl<D: Door> Mount<D> {
     ) {
         let mut refused = 0;
         let mut todo = vec![b".".to_vec()];
-        if let Some(top) = door.stat(&self.dir, b".").ok().filter(|top| wanted.remove(&top.inode)) {
-            found.insert(top.inode, self.top.clone());
+        if let Some(top) = self.id(door, b".").filter(|top| wanted.remove(top)) {
+            found.insert(top, self.top.clone());
         }
         while let Some(path) = todo.pop() {
             if wanted.is_empty() {
                 return;
+            }
+            if self.id(door, &path).is_none() {
+                continue;
             }
             match children(door, &self.dir, &path) {
                 Ok(children) => {

@@ -43,6 +43,8 @@ struct Open<D: Door> {
     socket: D::Diag,
     sequence: u32,
     buffer: Vec<u8>,
+    /// Who opened it. After fork(2) parent and child would read each other's answers.
+    pid: u32,
 }
 
 /// How one try at a request went wrong.
@@ -93,7 +95,7 @@ impl<D: Door> Diag<D> {
     /// Something to do with the open socket itself.
     pub(crate) fn with_socket<T>(&self, door: &D, then: impl FnOnce(&D::Diag) -> T) -> Result<T> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = match guard.take() {
+        let open = match guard.take().filter(|open| open.pid == door.own_pid()) {
             Some(open) => open,
             None => self.open_again(door)?,
         };
@@ -140,7 +142,7 @@ impl<D: Door> Diag<D> {
     /// One request, one whole answer.
     fn ask(&self, door: &D, request: &Request) -> Result<Result<Dump, Failure>> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut open = match guard.take() {
+        let mut open = match guard.take().filter(|open| open.pid == door.own_pid()) {
             Some(open) => open,
             None => self.open_again(door)?,
         };
@@ -161,7 +163,7 @@ impl<D: Door> Open<D> {
             let error = Error::io("open a sock_diag netlink socket", cause);
             if unsupported { error.with_kind(ErrorKind::Unsupported) } else { error }
         })?;
-        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER_LEN] })
+        Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER_LEN], pid: door.own_pid() })
     }
 
     fn ask(&mut self, door: &D, request: &Request) -> Result<Dump, Failure> {

@@ -3,6 +3,7 @@
 //!
 //! Paths are relative to a held directory wherever one exists, so that nothing is read twice by number.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -84,8 +85,11 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     fn stat(&self, at: &Self::Dir, path: &[u8]) -> io::Result<FileStat>;
     /// [`stat`](Self::stat) of an absolute path, from the kernel's cache alone: `WouldBlock` where it is not cached.
     fn stat_cached(&self, path: &[u8]) -> io::Result<FileStat>;
-    /// Two threads share one descriptor table.
-    fn share_descriptors(&self, one: u32, other: u32) -> io::Result<bool>;
+    /// The order of two threads' descriptor tables, the same at every call; equal is one shared table. Both threads are
+    /// named by their numbers in the caller's pid namespace.
+    fn compare_descriptors(&self, one: u32, other: u32) -> io::Result<Ordering>;
+    /// The caller's own number in its own pid namespace.
+    fn own_pid(&self) -> u32;
     /// Path of the cgroup directory with this id, below the mount held by `root`, as the caller sees it.
     fn cgroup_path(&self, root: &Self::Dir, id: u64) -> io::Result<Vec<u8>>;
 
@@ -103,6 +107,17 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
 /// `ESRCH` and its like: the process behind a held directory is gone.
 pub(crate) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(super::call::ESRCH)
+}
+
+/// Descriptors or memory of the caller, or of the machine, are used up: nothing that follows can be believed.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(super::call::EMFILE | super::call::ENFILE | super::call::ENOMEM))
+}
+
+/// A device as stat(2) numbers it, from the two numbers of mountinfo.
+pub(crate) fn device(major: u32, minor: u32) -> u64 {
+    let (major, minor) = (u64::from(major), u64::from(minor));
+    (major & 0xffff_f000) << 32 | (major & 0xfff) << 8 | (minor & 0xffff_ff00) << 12 | minor & 0xff
 }
 
 pub(crate) fn is_refused(error: &io::Error) -> bool {

@@ -15,6 +15,10 @@ use super::door::{Door, FileKind, FileStat, Listed, Now};
 
 pub(crate) const SOCKFS: u64 = 8;
 pub(crate) const DISK: u64 = 99;
+/// Device of the cgroup2 file system, `0:26` in mountinfo.
+const CGROUP2: u64 = 26;
+/// The caller.
+const OWN_PID: u32 = 9000;
 /// Inode number of the network namespace.
 pub(crate) const NETNS: u64 = 4_026_531_840;
 
@@ -50,6 +54,10 @@ pub(crate) struct World {
     pub(crate) hidden: Vec<u32>,
     /// A link that reads otherwise at every look.
     pub(crate) restless: Option<Vec<u8>>,
+    /// Threads that are listed, and end before they are compared.
+    pub(crate) ended: Vec<u32>,
+    /// The caller's number, where `/proc` has another.
+    pub(crate) own_pid: Option<u32>,
     /// Threads cannot be compared: it fails so.
     pub(crate) kcmp_fails: Option<i32>,
 }
@@ -116,7 +124,10 @@ impl World {
             "/proc/self/mountinfo",
             "25 1 0:5 / /proc rw - proc proc rw\n30 1 0:26 / /cg rw - cgroup2 cgroup2 rw\n",
         );
-        world.dir("/proc/self/fd", 3, 0);
+        let own =
+            Node::Link { text: OWN_PID.to_string().into_bytes(), stat: stat(FileKind::Directory, 5, 3) };
+        world.nodes.insert(b"/proc/self".to_vec(), own);
+        world.file("/proc/self/uid_map", "         0          0 4294967295\n");
         let own_fds = FileStat { size: 4, ..stat(FileKind::Directory, 5, 3) };
         world.nodes.insert(b"/proc/self/fd".to_vec(), Node::Dir { stat: own_fds });
         let netns = stat(FileKind::Other, 4, NETNS);
@@ -127,7 +138,8 @@ impl World {
     }
 
     pub(crate) fn dir(&mut self, path: &str, inode: u64, uid: u32) {
-        let stat = FileStat { uid, links: 2, ..stat(FileKind::Directory, 5, inode) };
+        let device = if path.starts_with("/cg") { CGROUP2 } else { 5 };
+        let stat = FileStat { uid, links: 2, ..stat(FileKind::Directory, device, inode) };
         self.nodes.insert(path.as_bytes().to_vec(), Node::Dir { stat });
     }
 
@@ -428,10 +440,16 @@ impl Door for Fake {
         })
     }
 
-    fn share_descriptors(&self, _: u32, other: u32) -> io::Result<bool> {
+    fn compare_descriptors(&self, one: u32, other: u32) -> io::Result<std::cmp::Ordering> {
         self.call(|world| match world.kcmp_fails {
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-            None => Ok(!world.own_tables.contains(&other)),
+            None if world.ended.contains(&one) || world.ended.contains(&other) => {
+                Err(io::Error::from_raw_os_error(ESRCH))
+            }
+            None => {
+                let table = |tid| if world.own_tables.contains(&tid) { tid } else { 0 };
+                Ok(table(one).cmp(&table(other)))
+            }
         })
     }
 
@@ -455,6 +473,10 @@ impl Door for Fake {
             Some(generation) => Ok(Some(u64::from(pid) << 32 | generation)),
             None => Err(io::Error::from_raw_os_error(ESRCH)),
         })
+    }
+
+    fn own_pid(&self) -> u32 {
+        self.world.lock().unwrap().own_pid.unwrap_or(OWN_PID)
     }
 
     fn user_name(&self, uid: u32) -> io::Result<Option<String>> {

@@ -52,6 +52,8 @@ struct Proc<D: Door> {
     counts_descriptors: bool,
     /// Other users' processes are not even listed (`hidepid=invisible`).
     hides_processes: bool,
+    /// The number that stands for users that this user namespace has none for.
+    unmapped_uid: Option<u32>,
     /// What the time namespace adds to the boot clock, in ticks.
     boot_offset: i64,
 }
@@ -80,6 +82,11 @@ impl<D: Door> Proc<D> {
             Ok(false) => return Err("no proc file system is mounted at /proc".to_owned()),
             Err(error) => return Err(format!("examine /proc: {error}")),
         }
+        // Numbers of another pid namespace name other processes here.
+        let own = door.read_link(&dir, b"self").map_err(|error| format!("read /proc/self: {error}"))?;
+        if own != door.own_pid().to_string().as_bytes() {
+            return Err("/proc shows another pid namespace: mount one of your own over it".to_owned());
+        }
         door.read(&dir, b"self/mountinfo", mountinfo)
             .map_err(|error| format!("read /proc/self/mountinfo: {error}"))?;
         let sockfs = diag
@@ -87,6 +94,10 @@ impl<D: Door> Proc<D> {
             .map_err(|error| format!("{error:#}"))?
             .map_err(|error| format!("examine a socket of our own: {error}"))?
             .device;
+        let mut uid_map = Vec::new();
+        // A kernel without user namespaces has no such file, and no user without a number.
+        let _ = door.read(&dir, b"self/uid_map", &mut uid_map);
+        let unmapped_uid = process::unmapped_uid(&uid_map);
         let mut offsets = Vec::new();
         // A kernel without time namespaces has no such file, and no offset.
         let _ = door.read(&dir, b"self/timens_offsets", &mut offsets);
@@ -94,7 +105,7 @@ impl<D: Door> Proc<D> {
         let counts_descriptors = door.stat(&dir, b"self/fd").is_ok_and(|own| own.size > 0);
         let hides_processes = hides_processes(door, &dir, mountinfo);
         let boot_offset = process::boot_offset(&offsets, door.now().ticks_per_second);
-        Ok(Self { dir, sockfs, counts_descriptors, hides_processes, boot_offset })
+        Ok(Self { dir, sockfs, counts_descriptors, hides_processes, unmapped_uid, boot_offset })
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use sockowner_wire::{Manager, Membership, ProcStat, memberships, mounts, place};
 
 use super::call::Kernel;
-use super::door::{Door, is_gone, is_refused};
+use super::door::{Door, device, is_gone, is_refused};
 use super::process;
 use crate::{Error, ErrorKind, Identity, Module, Result};
 
@@ -34,8 +34,10 @@ pub(crate) fn boot() -> Option<u64> {
 pub(super) struct Host {
     boot: Option<u64>,
     boot_offset: i64,
-    /// Where the whole of the cgroup2 hierarchy is mounted.
-    cgroup2: Option<Vec<u8>>,
+    /// Where the whole of the cgroup2 hierarchy is mounted, and on which device.
+    cgroup2: Option<(Vec<u8>, u64)>,
+    /// `/proc` has the caller's own numbers.
+    numbers_agree: bool,
 }
 
 impl Host {
@@ -50,9 +52,11 @@ impl Host {
         let cgroup2 = mounts(&mountinfo)
             .flatten()
             .find(|mount| mount.fs_type == b"cgroup2" && *mount.root == *b"/")
-            .map(|mount| mount.mount_point.into_owned());
+            .map(|mount| (mount.mount_point.into_owned(), device(mount.major, mount.minor)));
+        let own = door.read_link(&proc, b"self").unwrap_or_default();
+        let numbers_agree = own == door.own_pid().to_string().as_bytes();
         let boot_offset = process::boot_offset(&read(b"self/timens_offsets"), door.now().ticks_per_second);
-        Self { boot: boot_id(door), boot_offset, cgroup2 }
+        Self { boot: boot_id(door), boot_offset, cgroup2, numbers_agree }
     }
 }
 
@@ -73,6 +77,10 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
     let pid = identity.pid;
     if pid == 0 || identity.boot.is_some_and(|boot| host.boot.is_some_and(|now| now != boot)) {
         return Err(not_found("it is of another boot, or no process"));
+    }
+    if !host.numbers_agree {
+        let why = "/proc is not there, or shows another pid namespace";
+        return Err(Error::new(ErrorKind::Unsupported, why));
     }
     let dir = match door.open_root(format!("/proc/{pid}").as_bytes()) {
         Ok(dir) => dir,
@@ -155,7 +163,7 @@ fn plain<D: Door>(door: &D, dir: &D::Dir, link: &[u8], text: Vec<u8>) -> PathBuf
 
 /// The system's unit, if the process is in the cgroup with this id now and that cgroup is a unit's.
 fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Module> {
-    let mount = host.cgroup2.as_ref()?;
+    let (mount, device) = host.cgroup2.as_ref()?;
     let mut text = Vec::new();
     door.read_piece(dir, b"cgroup", &mut text).ok()?;
     let path = memberships(&text).flatten().filter(Membership::is_unified).last()?.path;
@@ -164,8 +172,10 @@ fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Modu
     if placement.container.is_some() {
         return None;
     }
-    let now = door.stat_root(&[mount.as_slice(), path].concat()).ok()?.inode;
-    (now == id).then(|| Module::Service(String::from_utf8_lossy(&unit.name).into_owned()))
+    let now = door.stat_root(&[mount.as_slice(), path].concat()).ok()?;
+    // Something else may be mounted over it, with directories of anybody's choice.
+    (now.inode == id && now.device == *device)
+        .then(|| Module::Service(String::from_utf8_lossy(&unit.name).into_owned()))
 }
 
 fn not_found(why: &str) -> Error {

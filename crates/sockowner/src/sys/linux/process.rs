@@ -12,7 +12,7 @@ use std::time::Duration;
 use sockowner_wire::{Placement, ProcStat, memberships, place, uids};
 
 use super::cgroup::Named;
-use super::door::{Door, FileStat, Now, is_gone};
+use super::door::{Door, FileStat, Now, is_exhausted, is_gone};
 use crate::{Executable, FileId, Process, StartTime};
 
 /// How often a process that executes something new while it is read is read again.
@@ -25,6 +25,8 @@ pub(crate) struct Frame {
     pub(crate) now: Now,
     /// What the reader's time namespace adds to the boot clock, in ticks.
     pub(crate) boot_offset: i64,
+    /// The number that stands for every user without one in the reader's user namespace.
+    pub(crate) unmapped_uid: Option<u32>,
     pub(crate) command_lines: bool,
 }
 
@@ -127,12 +129,13 @@ fn read_rest<D: Door>(
 
     let mut text = Vec::with_capacity(2048);
     door.read_piece(dir, b"status", &mut text)?;
-    process.uid = uids(&text).ok().map(|uids| uids.effective);
+    process.uid = uids(&text).ok().map(|uids| uids.effective).filter(|&uid| Some(uid) != frame.unmapped_uid);
 
     text.clear();
     // A kernel without cgroups has no such file; a process that ended is told by the reads around this one.
     let (cgroup, placement) = match door.read_piece(dir, b"cgroup", &mut text) {
         Ok(()) => membership(&text),
+        Err(error) if is_exhausted(&error) => return Err(error),
         Err(_) => (None, Placement::default()),
     };
     let named = Named::from(placement);
@@ -196,6 +199,10 @@ fn executable<D: Door>(
 fn command_line<D: Door>(door: &D, dir: &D::Dir) -> Option<Vec<OsString>> {
     let mut text = Vec::new();
     door.read(dir, b"cmdline", &mut text).ok()?;
+    // A process whose main thread ended, and one of the kernel, has none.
+    if text.is_empty() {
+        return None;
+    }
     let text = text.strip_suffix(b"\0").unwrap_or(&text);
     Some(text.split(|&byte| byte == 0).map(|word| OsString::from_vec(word.to_vec())).collect())
 }
@@ -220,6 +227,21 @@ fn ticks_to_duration(ticks: u64, per_second: u64) -> Duration {
 fn duration_to_ticks(duration: Duration, per_second: u64) -> u64 {
     let parts = u64::from(duration.subsec_nanos()) * per_second / 1_000_000_000;
     duration.as_secs().saturating_mul(per_second).saturating_add(parts)
+}
+
+/// The overflow uid, where the reader's user namespace does not have it as a user of its own; `uid_map` is the text of
+/// `/proc/self/uid_map` (user_namespaces(7)).
+pub(crate) fn unmapped_uid(uid_map: &[u8]) -> Option<u32> {
+    /// `/proc/sys/kernel/overflowuid` where nobody changed it.
+    const OVERFLOW: u32 = 65534;
+    let maps = |line: &[u8]| {
+        let mut numbers = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+        let first: u32 = numbers.next()?.parse().ok()?;
+        let count: u32 = numbers.nth(1)?.parse().ok()?;
+        Some(OVERFLOW >= first && OVERFLOW - first < count)
+    };
+    let is_mapped = uid_map.split(|&byte| byte == b'\n').filter_map(maps).any(|maps| maps);
+    (!is_mapped && !uid_map.is_empty()).then_some(OVERFLOW)
 }
 
 /// The boot clock's offset in `/proc/self/timens_offsets` (time_namespaces(7)), in ticks; 0 without time namespaces.
@@ -252,6 +274,14 @@ mod tests {
         assert_eq!(boot_offset(b"1 0 0\n7 -20 0\n", 100), -2000);
         assert_eq!(boot_offset(b"", 100), 0);
         assert_eq!(boot_offset(b"boottime x 0\n", 100), 0);
+    }
+
+    #[test]
+    fn a_user_namespace_without_the_overflow_uid_has_nobody_by_that_number() {
+        assert_eq!(unmapped_uid(b"         0          0 4294967295\n"), None);
+        assert_eq!(unmapped_uid(b"         0       1000          1\n"), Some(65534));
+        assert_eq!(unmapped_uid(b"0 1000 1\n65534 65534 1\n"), None);
+        assert_eq!(unmapped_uid(b""), None);
     }
 
     #[test]

@@ -169,10 +169,16 @@ impl<D: Door> System<D> {
             inode: row.inode.into(),
             cookie: row.cookie,
             // Without a file the kernel fills in 0, which is nobody's.
-            uid: (row.inode != 0 || row.uid != 0).then_some(row.uid),
+            uid: (row.inode != 0 || row.uid != 0)
+                .then_some(row.uid)
+                .filter(|&uid| Some(uid) != self.unmapped_uid()),
             cgroup: row.cgroup,
             v6only: row.v6only,
         }
+    }
+
+    fn unmapped_uid(&self) -> Option<u32> {
+        self.proc.as_ref().ok().and_then(|proc| proc.unmapped_uid)
     }
 
     fn interface(&self, index: u32, names: &mut InterfaceNames) -> Interface {

@@ -217,6 +217,98 @@ fn too_many_threads_that_cannot_be_compared_are_a_gap_and_a_reason() {
 }
 
 #[test]
+fn a_thread_that_ends_hides_no_other() {
+    let door = Fake::new(threaded(200));
+    // Whoever the last thread is compared with has ended since it was listed.
+    door.world().lock().unwrap().ended = (101..300).collect();
+    let (entries, gaps) = snapshot(door).unwrap();
+    assert_eq!(holders(&entries[0]), [(100, 300, 5)]);
+    assert_eq!(gaps, []);
+}
+
+#[test]
+fn many_tables_are_compared_in_few_calls() {
+    let calls = |threads| {
+        let door = Fake::new(threaded(threads));
+        let calls = door.counter();
+        let (entries, _) = snapshot(door).unwrap();
+        assert_eq!(entries[0].attribution.holders().len(), 1);
+        calls.load(Ordering::SeqCst)
+    };
+    let (few, many) = (calls(100), calls(1600));
+    assert!(many < few * 30, "{few} calls for 100 threads, {many} for 1600");
+}
+
+#[test]
+fn a_proc_of_another_pid_namespace_names_nobody() {
+    let door = Fake::new(small());
+    door.world().lock().unwrap().own_pid = Some(1);
+    let error = snapshot(door).unwrap_err();
+    assert!(format!("{error:#}").contains("/proc shows another pid namespace"), "{error:#}");
+}
+
+#[test]
+fn running_out_of_descriptors_is_an_error_and_no_answer() {
+    let total = {
+        let door = Fake::new(rich());
+        let calls = door.counter();
+        snapshot(door).unwrap();
+        calls.load(Ordering::SeqCst)
+    };
+    let mut errors = 0;
+    for n in 1..total {
+        match snapshot(Fake::new(rich()).failing(n, super::call::EMFILE)) {
+            Err(error) => {
+                assert!(format!("{error:#}").ends_with("(os error 24)"), "call {n}: {error:#}");
+                errors += 1;
+            }
+            Ok((entries, gaps)) => {
+                for entry in entries {
+                    let owner = entry.attribution.primary_owner().map(|(p, _)| (p.pid, p.start.ticks));
+                    assert!(
+                        owner == Some(truth(entry.socket.inode)) || !gaps.is_empty(),
+                        "call {n}: {entry:?}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(errors > 20, "{errors} of {total}");
+}
+
+#[test]
+fn what_is_mounted_over_the_cgroups_names_no_unit() {
+    for over in ["/cg", "/cg/system.slice"] {
+        let mut world = small();
+        for node in world.nodes.iter_mut().filter(|(path, _)| path.starts_with(over.as_bytes())) {
+            if let Node::Dir { stat } = node.1 {
+                // A tmpfs, with an inode number for whoever makes enough files.
+                stat.device = 77;
+            }
+        }
+        let (entries, _) = snapshot(Fake::new(world)).unwrap();
+        assert_eq!(entries[0].service, None, "{over}");
+        assert_eq!(entries[0].cgroup.as_ref().unwrap().path, None, "{over}");
+    }
+}
+
+#[test]
+fn after_a_fork_the_child_has_a_socket_of_its_own() {
+    let door = Fake::new(small());
+    let (world, calls) = (door.world(), door.counter());
+    let system = System::open_with(door, OPTIONS).unwrap();
+    let count = || {
+        let before = calls.load(Ordering::SeqCst);
+        assert_eq!(system.sockets(&all()).unwrap().list.len(), 1);
+        calls.load(Ordering::SeqCst) - before
+    };
+    let parent = count();
+    world.lock().unwrap().own_pid = Some(9001);
+    assert!(count() > parent, "it was opened again");
+    assert_eq!(count(), parent);
+}
+
+#[test]
 fn a_process_whose_main_thread_ended_is_read_through_another() {
     let mut world = World::new();
     tcp(&mut world, row("127.0.0.1:80", 10));

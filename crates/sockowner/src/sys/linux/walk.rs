@@ -1,10 +1,11 @@
 //! The owner half: which processes hold these sockets, seen through `/proc/PID/fd` and every thread's own table.
 
+use std::cmp::Ordering;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{self, AtomicUsize};
 
-use super::door::{Door, FileKind, is_gone, is_refused};
+use super::door::{Door, FileKind, is_exhausted, is_gone, is_refused};
 use super::process::{self, Frame};
 use super::users::Users;
 use crate::{Gap, GapReason, Process};
@@ -34,6 +35,8 @@ pub(crate) struct Found {
     pub(crate) changed: Tally,
     /// Processes that could not be read for another reason.
     pub(crate) failed: Tally,
+    /// Descriptors or memory ran out: the search is no search.
+    pub(crate) exhausted: Option<io::Error>,
 }
 
 /// A count of processes, and one of them.
@@ -75,6 +78,14 @@ impl Found {
         self.vanished.merge(other.vanished);
         self.changed.merge(other.changed);
         self.failed.merge(other.failed);
+        self.exhausted = self.exhausted.take().or(other.exhausted);
+    }
+
+    fn fail(&mut self, pid: u32, error: io::Error) {
+        self.failed.add(pid);
+        if is_exhausted(&error) {
+            self.exhausted = Some(error);
+        }
     }
 
     /// The inodes that somebody was seen holding, sorted.
@@ -131,7 +142,7 @@ impl<D: Door> Walk<'_, D> {
         let next = AtomicUsize::new(0);
         let work = || {
             let mut found = Found::default();
-            while let Some(&pid) = pids.get(next.fetch_add(1, Ordering::Relaxed)) {
+            while let Some(&pid) = pids.get(next.fetch_add(1, atomic::Ordering::Relaxed)) {
                 self.visit_one(pid, &mut found);
             }
             found
@@ -161,7 +172,7 @@ impl<D: Door> Walk<'_, D> {
             Ok(dir) => dir,
             Err(error) if is_gone(&error) => return,
             Err(error) if is_refused(&error) => return found.refused.add(pid),
-            Err(_) => return found.failed.add(pid),
+            Err(error) => return found.fail(pid, error),
         };
         let mut held = Vec::new();
         match self.descriptors(&dir, pid, &mut held, found) {
@@ -173,7 +184,7 @@ impl<D: Door> Walk<'_, D> {
                     found.refused.add(pid);
                 }
             }
-            Err(_) => found.failed.add(pid),
+            Err(error) => found.fail(pid, error),
         }
         if held.is_empty() {
             return;
@@ -196,7 +207,7 @@ impl<D: Door> Walk<'_, D> {
             }
             Err(error) if is_gone(&error) => found.vanished.add(pid),
             Err(error) if is_refused(&error) => found.refused.add(pid),
-            Err(_) => found.failed.add(pid),
+            Err(error) => found.fail(pid, error),
         }
     }
 
@@ -241,46 +252,46 @@ impl<D: Door> Walk<'_, D> {
         let tasks = self.door.open_dir(dir, b"task")?;
         self.door.list(&tasks, &mut |entry| tids.extend(entry.number()))?;
         tids.retain(|&tid| tid != pid);
-        // Each stands for one table that was looked into.
+        // Each stands for one table that was looked into, in the kernel's order of tables.
         let mut seen: Vec<u32> = if main_has_none { Vec::new() } else { vec![pid] };
-        for (at, &tid) in tids.iter().enumerate() {
-            match self.is_new_table(&seen, tid) {
-                Ok(false) => {}
-                Ok(true) => {
+        let mut alone = 0;
+        for tid in tids {
+            match self.place(&seen, tid) {
+                Ok(Ok(_)) => {}
+                Ok(Err(at)) => {
                     self.thread_table(dir, (pid, tid), held, found)?;
-                    seen.push(tid);
+                    seen.insert(at, tid);
                 }
-                // kcmp is refused or missing: every table is read, shared or not, while that is cheap.
-                Err(_) if tids.len() <= THREADS_UNCOMPARED => {
-                    for &tid in &tids[at..] {
-                        let mut also = Vec::new();
-                        self.thread_table(dir, (pid, tid), &mut also, found)?;
-                        also.retain(|(inode, _, fd)| !held.iter().any(|(i, _, f)| i == inode && f == fd));
-                        held.append(&mut also);
+                // One of the two threads ended, or kcmp is refused or missing. The table is read, shared or not.
+                Err(error) => {
+                    if !is_gone(&error) {
+                        alone += 1;
+                        if alone > THREADS_UNCOMPARED {
+                            found.uncompared.add(pid);
+                            return Ok(());
+                        }
                     }
-                    return Ok(());
-                }
-                Err(_) => {
-                    found.uncompared.add(pid);
-                    return Ok(());
+                    let mut also = Vec::new();
+                    self.thread_table(dir, (pid, tid), &mut also, found)?;
+                    also.retain(|(inode, _, fd)| !held.iter().any(|(i, _, f)| i == inode && f == fd));
+                    held.append(&mut also);
                 }
             }
         }
         Ok(())
     }
 
-    /// `tid` shares its descriptors with none of the threads in `seen`.
-    fn is_new_table(&self, seen: &[u32], tid: u32) -> io::Result<bool> {
-        for &other in seen {
-            match self.door.share_descriptors(other, tid) {
-                Ok(false) => {}
-                Ok(true) => return Ok(false),
-                // A thread that ended has no table.
-                Err(error) if is_gone(&error) => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+    /// Which of the threads in `seen` shares its table with `tid`, or where in their order it belongs.
+    fn place(&self, seen: &[u32], tid: u32) -> io::Result<Result<usize, usize>> {
+        let mut failed = None;
+        let found = seen.binary_search_by(|&other| {
+            self.door.compare_descriptors(other, tid).unwrap_or_else(|error| {
+                failed = Some(error);
+                // Ends the search.
+                Ordering::Equal
+            })
+        });
+        failed.map_or(Ok(found), Err)
     }
 
     fn thread_table(
