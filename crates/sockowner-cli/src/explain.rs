@@ -231,6 +231,9 @@ fn user(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
     block.datum("user", &value)
 }
 
+/// More descriptors of one process are counted; JSON has them all.
+const FDS_SHOWN: usize = 16;
+
 /// All who have it, the descriptors of one table in one line.
 fn holders(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
     let holders = entry.attribution.holders();
@@ -246,7 +249,10 @@ fn holders(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
         } else {
             format!(" thread {tid}, which has a table of its own,")
         };
-        let fds: Vec<_> = table.iter().map(|holder| holder.fd.to_string()).collect();
+        let mut fds: Vec<_> = table.iter().take(FDS_SHOWN).map(|holder| holder.fd.to_string()).collect();
+        if table.len() > FDS_SHOWN {
+            fds.push(format!("and {} more", table.len() - FDS_SHOWN));
+        }
         let mut line =
             format!("{} pid {}{thread} fd {}", shown_os(&process.name), process.pid, fds.join(", "));
         let path = |process: &Process| process.executable.as_ref().map(|executable| executable.path.clone());

@@ -13,9 +13,8 @@ pub(crate) fn say(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "sockowner: {message}");
 }
 
-/// Says, once each, what is missing from `snapshot`; with `strict`, also what may be missing where every row has a
-/// process, for the exit status is then about that.
-pub(crate) fn say_what_is_missing(snapshot: &Snapshot, strict: bool) {
+/// Says, once each, what is missing from `snapshot`; with `doubts`, also that rows with a process may have more.
+pub(crate) fn say_what_is_missing(snapshot: &Snapshot, doubts: bool) {
     for gap in snapshot.gaps().iter().filter(|gap| !Hidden::is_one(gap)) {
         say(&sentence(gap));
     }
@@ -24,8 +23,8 @@ pub(crate) fn say_what_is_missing(snapshot: &Snapshot, strict: bool) {
     let hidden = Hidden::count(snapshot);
     if without > 0 {
         say(&closing(without, rows.len(), hidden, Rights::own()));
-    } else if strict && hidden.is_any() && !rows.is_empty() {
-        say(&strictly(hidden, Rights::own()));
+    } else if doubts && hidden.is_any() && !rows.is_empty() {
+        say(&doubtful(hidden, Rights::own()));
     }
 }
 
@@ -85,7 +84,7 @@ fn closing(without: usize, rows: usize, hidden: Hidden, rights: Rights) -> Strin
 }
 
 /// The same where every row has one, but may have more.
-fn strictly(hidden: Hidden, rights: Rights) -> String {
+fn doubtful(hidden: Hidden, rights: Rights) -> String {
     format!("further processes may have these endpoints too: {}; {}", hidden.sentence(), rights.advice())
 }
 
@@ -199,7 +198,7 @@ mod tests {
              listed (hidepid); this system refuses that even to root"
         );
         assert_eq!(
-            strictly(HIDDEN, Rights::Full),
+            doubtful(HIDDEN, Rights::Full),
             "further processes may have these endpoints too: 95 processes may not be inspected; this system refuses \
              that even to root"
         );

@@ -40,6 +40,7 @@ pub(crate) fn run(asked: &Who, general: &General) -> anyhow::Result<Status> {
             say(&hint);
         }
     }
+    // The text has its doubts beside each owner; with --strict the exit status is about them.
     say_what_is_missing(&snapshot, general.strict);
     Ok(Status::of(&snapshot, general.strict))
 }

@@ -75,8 +75,11 @@ impl Filter {
     /// Units of every manager match: look at [`Service::manager`] before trusting the name.
     #[must_use]
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
+        const OTHER_TYPES: [&str; 9] =
+            [".socket", ".scope", ".slice", ".timer", ".target", ".mount", ".path", ".device", ".swap"];
         let mut unit = unit.into();
-        if !unit.ends_with(".service") {
+        // Sockets are told by service; a unit of another type is looked for by its own name, and not found.
+        if !unit.ends_with(".service") && !OTHER_TYPES.iter().any(|other| unit.ends_with(other)) {
             unit.push_str(".service");
         }
         self.units.push(unit);
@@ -194,6 +197,8 @@ mod tests {
     #[test]
     fn a_unit_is_found_with_and_without_its_suffix() {
         assert_eq!(Filter::new().unit("ssh"), Filter::new().unit("ssh.service"));
+        assert_eq!(Filter::new().unit("snap.x.y"), Filter::new().unit("snap.x.y.service"));
+        assert_eq!(Filter::new().unit("ssh.socket").units, ["ssh.socket"]);
     }
 
     #[test]

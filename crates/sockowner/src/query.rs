@@ -9,7 +9,8 @@ use crate::{
 /// Asks the system who owns which socket.
 ///
 /// Open one and keep it: it holds a netlink socket, `/proc`, and what it has learned of cgroups. It belongs to the
-/// network namespace of the thread that opened it. `Send + Sync`; requests of several threads wait for each other
+/// network namespace of the thread that opened it, also after fork(2) and setns(2); where it has to open its socket
+/// again and cannot do so there, it fails. `Send + Sync`; requests of several threads wait for each other
 /// only while sockets are listed.
 ///
 /// ```
@@ -168,8 +169,9 @@ impl Query {
 
     /// The owner of one socket, as fast as can be: processes in the socket's cgroup are looked at first, then its
     /// user's, then all; the search ends at the first of these circles in which somebody holds it
-    /// ([`Holders::reach`](crate::Holders::reach)). Only a process that is *seen* holding it counts. For all holders,
-    /// and for what could not be looked into, ask [`who`](Self::who).
+    /// ([`Holders::reach`](crate::Holders::reach)). Only a process that is *seen* holding it counts. Whoever holds it
+    /// further out is not among the holders, so the primary owner may be another than [`who`](Self::who) names, which
+    /// looks everywhere and tells what could not be looked into.
     ///
     /// `socket` may be old: that it is still there is checked by its cookie. One that is gone is
     /// [`Reason::Gone`](crate::Reason::Gone), one in another state is [`changed`](Entry::changed).
