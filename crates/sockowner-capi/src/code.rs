@@ -22,14 +22,20 @@ impl Code {
     pub(crate) const INTERNAL_ERROR: Self = Self(1359);
 }
 
-impl From<Error> for Code {
-    fn from(error: Error) -> Self {
-        match error.kind() {
+impl From<ErrorKind> for Code {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
             ErrorKind::NotFound => Self::NOT_FOUND,
             ErrorKind::Changed => Self::PARTIAL_COPY,
             ErrorKind::NotPermitted => Self::ACCESS_DENIED,
             _ => Self::GEN_FAILURE,
         }
+    }
+}
+
+impl From<Error> for Code {
+    fn from(error: Error) -> Self {
+        error.kind().into()
     }
 }
 
@@ -52,5 +58,17 @@ mod tests {
         assert_eq!(guarded(|| panic!("injected")), 1359);
         assert_eq!(guarded(|| Ok(())), 0);
         assert_eq!(guarded(|| Err(Code::NOT_FOUND)), 1168);
+    }
+
+    /// That a process which changes at every try is such an error is asserted where the tries are:
+    /// `what_changes_at_every_look_is_an_error_of_its_own` in the library's `module.rs`.
+    #[test]
+    fn c34_what_changed_at_every_try_is_299() {
+        assert_eq!(Code::from(ErrorKind::Changed), Code(299));
+        assert_eq!(Code::from(ErrorKind::NotFound), Code(1168));
+        assert_eq!(Code::from(ErrorKind::NotPermitted), Code(5));
+        for other in [ErrorKind::System, ErrorKind::Malformed, ErrorKind::Unsupported] {
+            assert_eq!(Code::from(other), Code(31));
+        }
     }
 }

@@ -11,5 +11,6 @@ mod info;
 mod module;
 pub mod owner;
 pub mod rich;
+mod room;
 mod table;
 pub mod tables;

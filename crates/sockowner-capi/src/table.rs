@@ -8,6 +8,7 @@ use sockowner_wire::mib::{Detail, INFO_LEN, Layout, Row, STATE_BOUND, Side, tcp_
 use crate::argument::Buffer;
 use crate::code::Code;
 use crate::info;
+use crate::room::{collected, with_room};
 
 /// Which connections a TCP table holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,21 +37,23 @@ impl Asked {
         sockets.retain(|socket| self.takes(socket));
         buffer.check(self.size(sockets.len())?)?;
 
-        let mut rows = Vec::new();
-        rows.try_reserve_exact(sockets.len()).map_err(|_| Code::NOT_ENOUGH_MEMORY)?;
-        match self.layout.detail {
-            Detail::Basic => rows.extend(sockets.iter().map(|socket| self.row(socket))),
+        let rows = match self.layout.detail {
+            Detail::Basic => collected(sockets.iter().map(|socket| self.row(socket)))?,
             Detail::Second | Detail::Pid | Detail::Module => {
                 let (entries, _) = query.owners(sockets)?.into_parts();
-                rows.extend(entries.iter().map(|entry| self.owned_row(entry)));
+                collected(entries.iter().map(|entry| self.owned_row(entry)))?
             }
-        }
+        };
+        self.write(rows, buffer)
+    }
+
+    fn write(self, mut rows: Vec<Row>, buffer: Buffer) -> Result<(), Code> {
         if self.sorted {
-            rows.sort();
+            // Rows that are equal are so in all they have, and this sorting needs no memory.
+            rows.sort_unstable();
         }
         let size = self.size(rows.len())?;
-        let mut table = Vec::new();
-        table.try_reserve_exact(size as usize).map_err(|_| Code::NOT_ENOUGH_MEMORY)?;
+        let mut table = with_room(size as usize)?;
         self.layout.push_table(&rows, &mut table);
         buffer.fill(&table)
     }
@@ -114,4 +117,32 @@ impl Asked {
 
 fn side(address: &Address) -> Side {
     Side { ip: address.ip, scope: address.zone.map_or(0, |zone| zone.index()), port: address.port }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::scarcity;
+
+    #[test]
+    fn c41_a_table_without_memory_is_8_and_nothing_written() {
+        for detail in [Detail::Basic, Detail::Second, Detail::Pid, Detail::Module] {
+            for (tcp, v6) in [(true, false), (true, true), (false, false), (false, true)] {
+                let asked = Asked { layout: Layout { tcp, v6, detail }, part: Part::All, sorted: true };
+                let nobody = asked.nobody();
+                let row = |port| Row {
+                    local: Side { port, ..nobody },
+                    remote: nobody,
+                    state: 2,
+                    pid: 1,
+                    created: 0,
+                    info: [0; INFO_LEN],
+                };
+                let reservations = scarcity::each_in_turn(|buffer| {
+                    asked.write(collected([2, 1, 3].into_iter().map(row))?, buffer)
+                });
+                assert_eq!(reservations, 2, "the rows, and the table");
+            }
+        }
+    }
 }

@@ -102,7 +102,7 @@ unsafe fn bytes<'a>(what: &str, text: *const c_char) -> Result<Option<&'a [u8]>,
     }
     // SAFETY: not NULL, and NUL-terminated (the contract).
     match unsafe { CStr::from_ptr(text) }.to_bytes() {
-        b"" => Err(format!("read the filter: the {what} is empty")),
+        b"" => Err(format!("read the {what}: it is empty")),
         bytes => Ok(Some(bytes)),
     }
 }

@@ -1,5 +1,5 @@
-//! The structures of `sockowner.h`, member for member. `tests/c/rich_layout.c` prints the header's sizes and offsets
-//! for comparison.
+//! The structures of `sockowner.h`, member for member. `tests/live_contract/layout.rs` compares their sizes and offsets
+//! with those that `tests/c/layout_print.c` prints of the header's.
 
 use std::ffi::{c_char, c_int};
 
