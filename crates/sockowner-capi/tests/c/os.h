@@ -106,19 +106,28 @@ static inline unsigned os_port(os_socket socket) {
     return ntohs(address.any.sa_family == AF_INET ? address.v4.sin_port : address.v6.sin6_port);
 }
 
+/* Has a connection end at once when it is closed: else it would linger in the tables for a minute. */
+static inline os_socket os_without_lingering(os_socket connection) {
+    struct linger at_once;
+    at_once.l_onoff = 1;
+    at_once.l_linger = 0;
+    os_must(setsockopt(connection, SOL_SOCKET, SO_LINGER, (const char *)&at_once, sizeof at_once) == 0, "SO_LINGER");
+    return connection;
+}
+
 static inline os_socket os_connect(int v6, unsigned port) {
     os_address address;
     socklen_of_os length = os_loopback(&address, v6, port);
     os_socket made = socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM, 0);
     os_must(made != OS_NO_SOCKET, "socket");
     os_must(connect(made, &address.any, length) == 0, "connect");
-    return made;
+    return os_without_lingering(made);
 }
 
 static inline os_socket os_accept(os_socket listener) {
     os_socket made = accept(listener, NULL, NULL);
     os_must(made != OS_NO_SOCKET, "accept");
-    return made;
+    return os_without_lingering(made);
 }
 
 /* ---- processes ------------------------------------------------------------------------------------------------- */

@@ -54,7 +54,6 @@ pub(super) fn trials() -> Vec<Trial> {
                 every_check(Command::new(program.compiled(compiler)));
             }));
         }
-        // Minutes, in which a table changes by itself: lingering connections end.
         let is_wanted = std::env::var_os("SOCKOWNER_FULL").is_some();
         let wanted =
             if is_wanted { Ok(()) } else { Err("it takes minutes: SOCKOWNER_FULL=1 runs it".to_owned()) };

@@ -1,4 +1,6 @@
-"""Prints this machine's TCP listeners over IPv4 with the module that owns each, through the C ABI: listeners.py LIBRARY.
+"""Prints this machine's TCP listeners over IPv4 with the module that owns each: listeners.py LIBRARY.
+
+The library is the C ABI, called by ctypes.
 
 Fails unless a listener of its own is among them, with the path that /proc/self/exe has.
 """
