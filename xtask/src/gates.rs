@@ -34,6 +34,7 @@ pub(crate) const GATES: &[Gate] = &[
     always("fmt", "cargo fmt --all --check", fmt),
     always("clippy", "cargo clippy --workspace --all-targets, warnings denied", clippy),
     always("docs", "cargo doc --workspace --no-deps, warnings denied", docs),
+    always("bpf", "the kernel programs' committed bytes are what their sources make", crate::bpf::check),
     always("tests", "unit, integration, live and doc tests", crate::tests::all),
     always("tidy", "the invariants of the house style", tidy),
     always("release", "cargo build --release, then run `sockowner`", release),

@@ -1,5 +1,6 @@
 //! `cargo xtask`: the gates of this workspace, run the same way by developers and by CI.
 
+mod bpf;
 mod cargo;
 mod gates;
 mod suite;
@@ -19,6 +20,7 @@ Usage: cargo xtask COMMAND
   ci --full          also run the gates that take long
   ci GATE...         run these gates alone
   ci --list          list the gates: name, `always` or `--full`, what it does
+  bpf                rebuild the kernel programs from bpf/ (clang, bpftool, libbpf's headers)
   tidy               test the source tree against the invariants of the house style
   help               print this text
 
@@ -31,6 +33,7 @@ fn main() -> Result<ExitCode> {
     let root = workspace_root()?;
     match args.split_first() {
         Some((&"ci", rest)) => ci(&root, rest),
+        Some((&"bpf", [])) => bpf::write(&root).map(|()| ExitCode::SUCCESS),
         Some((&"tidy", [])) => Ok(exit_code(tidy::run(&root)?.fatal == 0)),
         Some((&("help" | "-h" | "--help"), _)) => {
             print!("{HELP}");

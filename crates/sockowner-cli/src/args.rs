@@ -51,6 +51,8 @@ pub(crate) struct General {
 pub(crate) enum SourceName {
     /// The best that this system and your rights allow
     Auto,
+    /// BPF iterators: CAP_BPF and CAP_PERFMON, or shared by root
+    Bpf,
     /// The /proc file system
     Proc,
 }
@@ -122,6 +124,7 @@ impl From<SourceName> for Source {
     fn from(name: SourceName) -> Self {
         match name {
             SourceName::Auto => Self::Auto,
+            SourceName::Bpf => Self::Bpf,
             SourceName::Proc => Self::Proc,
         }
     }

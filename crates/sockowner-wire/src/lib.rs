@@ -7,6 +7,7 @@
 
 mod cgroup_path;
 pub mod inet_diag;
+pub mod iterator;
 mod malformed;
 pub mod mib;
 mod mountinfo;

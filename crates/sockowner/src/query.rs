@@ -1,7 +1,7 @@
 //! The one entry: ask for a snapshot, for one endpoint, for the owner of one socket.
 
 use crate::pattern::Met;
-use crate::sys::{Options, Scope, Search, Sockets, System};
+use crate::sys::{Options, Scope, Search, System};
 use crate::{
     Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Protocol, Result, Snapshot, Socket,
 };
@@ -39,7 +39,6 @@ pub struct Query {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QueryBuilder {
     options: Options,
-    source: Source,
 }
 
 /// Where owners come from.
@@ -49,6 +48,9 @@ pub enum Source {
     /// The best that this system and the caller's rights allow.
     #[default]
     Auto,
+    /// BPF iterators: one pass of the kernel over all descriptors, where the caller may load them (`CAP_BPF` and
+    /// `CAP_PERFMON`) or read those that root shares.
+    Bpf,
     /// proc(5): works for every user, on every kernel.
     Proc,
 }
@@ -57,7 +59,7 @@ impl QueryBuilder {
     /// Takes owners from this source.
     #[must_use]
     pub fn source(mut self, source: Source) -> Self {
-        self.source = source;
+        self.options.source = source;
         self
     }
 
@@ -79,11 +81,9 @@ impl QueryBuilder {
     /// Opens the query.
     ///
     /// # Errors
-    /// Where no question could be answered: sock_diag is refused or missing, or the platform has no backend.
+    /// Where no question could be answered: sock_diag is refused or missing, or the platform has no backend. With
+    /// [`Source::Bpf`], where that source cannot be used.
     pub fn open(self) -> Result<Query> {
-        match self.source {
-            Source::Auto | Source::Proc => {}
-        }
         Ok(Query { system: System::open(self.options)? })
     }
 }
@@ -113,9 +113,13 @@ impl Query {
     #[doc(alias = "GetExtendedTcpTable")]
     #[doc(alias = "GetExtendedUdpTable")]
     pub fn snapshot(&self, filter: &Filter) -> Result<Snapshot> {
-        let listed = self.list(filter)?;
-        let search = if filter.wants_owners() { Search::Everywhere } else { Search::Never };
-        let (mut entries, gaps) = self.system.attribute(listed.list, search)?;
+        let (listed, seen, search) = if filter.wants_owners() {
+            let (listed, seen) = self.system.survey(&scope(filter))?;
+            (listed, seen, Search::Everywhere)
+        } else {
+            (self.system.sockets(&scope(filter))?, None, Search::Never)
+        };
+        let (mut entries, gaps) = self.system.attribute(listed.list, search, seen)?;
         // A socket that changed while its owner was looked for may be in a state that was not asked for.
         entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
         Ok(Snapshot::new(entries, join(listed.gaps, gaps)))
@@ -128,7 +132,7 @@ impl Query {
     /// # Errors
     /// Where no table could be read. One that could not be while others could is a gap.
     pub fn sockets(&self, filter: &Filter) -> Result<(Vec<Socket>, Vec<Gap>)> {
-        let listed = self.list(filter)?;
+        let listed = self.system.sockets(&scope(filter))?;
         Ok((listed.list, listed.gaps))
     }
 
@@ -137,14 +141,8 @@ impl Query {
     /// # Errors
     /// As [`snapshot`](Self::snapshot).
     pub fn owners(&self, sockets: Vec<Socket>) -> Result<Snapshot> {
-        let (entries, gaps) = self.system.attribute(sockets, Search::Everywhere)?;
+        let (entries, gaps) = self.system.attribute(sockets, Search::Everywhere, None)?;
         Ok(Snapshot::new(entries, gaps))
-    }
-
-    fn list(&self, filter: &Filter) -> Result<Sockets> {
-        let tables = filter.protocols().flat_map(|p| filter.families().map(move |f| (p, f))).collect();
-        let scope = Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 };
-        self.system.sockets(&scope)
     }
 
     /// Everything about the endpoints that `pattern` names: listeners first, all holders of each.
@@ -160,7 +158,7 @@ impl Query {
         if sockets.is_empty() {
             return Ok(Snapshot::new(Vec::new(), first_gaps));
         }
-        let (mut entries, gaps) = self.system.attribute(sockets, Search::Everywhere)?;
+        let (mut entries, gaps) = self.system.attribute(sockets, Search::Everywhere, None)?;
         for (entry, met) in entries.iter_mut().zip(met) {
             entry.matched = Some(met);
         }
@@ -181,7 +179,7 @@ impl Query {
     #[doc(alias = "GetOwnerModuleFromTcpEntry")]
     #[doc(alias = "GetOwnerModuleFromUdpEntry")]
     pub fn owner_of(&self, socket: &Socket) -> Result<Entry> {
-        let (mut entries, _) = self.system.attribute(vec![socket.clone()], Search::Nearest)?;
+        let (mut entries, _) = self.system.attribute(vec![socket.clone()], Search::Nearest, None)?;
         // One entry for each socket: the backend's contract.
         entries.pop().ok_or_else(|| {
             Error::new(ErrorKind::System, format!("look for the owner of {}: no answer", socket.endpoint))
@@ -218,6 +216,11 @@ impl Query {
             .collect();
         Ok((best_listeners(&met), listed.gaps))
     }
+}
+
+fn scope(filter: &Filter) -> Scope {
+    let tables = filter.protocols().flat_map(|p| filter.families().map(move |f| (p, f))).collect();
+    Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 }
 }
 
 /// A socket, and how it met what was asked for.

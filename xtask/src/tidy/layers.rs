@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sockowner-cli", &["sockowner", "sockowner-record"]),
     ("sockowner-capi", &["sockowner", "sockowner-wire"]),
     ("sockowner-testkit", &[]),
+    ("sockowner-bench", &["sockowner", "sockowner-testkit"]),
 ];
 
 /// Crates that reach an OS.

@@ -8,14 +8,16 @@
 //! | `System::open(Options) -> Result<System>` | opens it; fails only where no question could be answered |
 //! | `System::sockets(&self, &Scope) -> Result<Sockets>` | lists sockets without owners, in the caller's network namespace; a table that cannot be read while others can is a gap |
 //! | `System::connection(&self, Protocol, Address, Address) -> Result<Option<Socket>>` | the one socket with exactly this local and remote address, if an exact lookup finds it; `None` says nothing |
-//! | `System::attribute(&self, Vec<Socket>, Search) -> Result<(Vec<Entry>, Vec<Gap>)>` | adds users, cgroups, services, owners or reasons; one entry for each socket, in order |
+//! | `System::survey(&self, &Scope) -> Result<(Sockets, Option<Seen>)>` | lists sockets and, where it can, looks at all processes meanwhile |
+//! | `System::attribute(&self, Vec<Socket>, Search, Option<Seen>) -> Result<(Vec<Entry>, Vec<Gap>)>` | adds users, cgroups, services, owners or reasons; one entry for each socket, in order |
+//! | `Seen` | what a look at all processes gave; the rest of the library only hands it on |
 //! | `module_of(&Identity) -> Result<Module>` | one name and path for a process; stateless |
 //! | `boot() -> Option<u64>` | a number for this boot of the machine |
 //!
 //! A missing item is a compile error, not a surprise: there is no trait object. What a backend cannot know it leaves
 //! `None`, with a [`Gap`] or a [`Reason`](crate::Reason); it never guesses.
 
-use crate::{Family, Gap, Protocol, Socket, State};
+use crate::{Family, Gap, Protocol, Socket, Source, State};
 
 /// How a backend is to work.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,6 +26,8 @@ pub(crate) struct Options {
     pub(crate) command_lines: bool,
     /// How many threads may look at processes at once; 0 lets the backend choose.
     pub(crate) threads: usize,
+    /// Where owners are to come from.
+    pub(crate) source: Source,
 }
 
 /// Which sockets to list.

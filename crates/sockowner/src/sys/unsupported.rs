@@ -6,6 +6,10 @@ use crate::{Address, Entry, Error, ErrorKind, Gap, Identity, Module, Protocol, R
 #[derive(Debug)]
 pub(crate) enum System {}
 
+/// Nothing is seen here.
+#[derive(Debug)]
+pub(crate) enum Seen {}
+
 fn refuse<T>() -> Result<T> {
     Err(Error::new(
         ErrorKind::Unsupported,
@@ -34,7 +38,16 @@ impl System {
         match *self {}
     }
 
-    pub(crate) fn attribute(&self, _: Vec<Socket>, _: Search) -> Result<(Vec<Entry>, Vec<Gap>)> {
+    pub(crate) fn survey(&self, _: &Scope) -> Result<(Sockets, Option<Seen>)> {
+        match *self {}
+    }
+
+    pub(crate) fn attribute(
+        &self,
+        _: Vec<Socket>,
+        _: Search,
+        _: Option<Seen>,
+    ) -> Result<(Vec<Entry>, Vec<Gap>)> {
         match *self {}
     }
 }

@@ -15,7 +15,7 @@ pub(super) type Held = (u32, u32, i32);
 
 /// Opens the library in the calling thread's network namespace.
 pub(super) fn query() -> Query {
-    Query::new().unwrap()
+    Query::builder().source(crate::SOURCE).open().unwrap()
 }
 
 /// Everything there is.

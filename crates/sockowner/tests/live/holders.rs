@@ -109,7 +109,7 @@ fn a_socket_of_many_processes_has_them_all() {
     let sockets: Vec<Sock> = (0..3).map(|_| actor.tcp_listen("127.0.0.1:0")).collect();
     let children: Vec<u32> = (0..150).map(|_| actor.fork()).collect();
     for threads in [0, 1, 4] {
-        let query = sockowner::Query::builder().threads(threads).open().unwrap();
+        let query = sockowner::Query::builder().source(crate::SOURCE).threads(threads).open().unwrap();
         for socket in &sockets {
             let family = children.iter().map(|child| (*child, *child, socket.fd));
             let family: Vec<Held> = [at(&actor, socket)].into_iter().chain(family).collect();

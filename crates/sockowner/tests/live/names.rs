@@ -195,7 +195,7 @@ fn arguments_are_read_on_request() {
     let dir = public_dir();
     let path: PathBuf = dir.path().join("program");
     let (actor, listener) = run(&path);
-    let found = Query::builder().command_lines(true).open().unwrap();
+    let found = Query::builder().source(crate::SOURCE).command_lines(true).open().unwrap();
     let found = found.who(&sockowner::Pattern::port(listener.addr.port())).unwrap();
     let process = &found.entries()[0].attribution.holders()[0].process;
     let arguments: Vec<OsString> =

@@ -47,8 +47,9 @@ macro_rules! tests {
 }
 
 impl Test {
-    fn trial(&self) -> Option<Trial> {
+    fn trial(&self, also: &[Requirement]) -> Option<Trial> {
         let Self { stage, name, needs, body } = *self;
+        let needs = &[needs, also].concat();
         let scenario = |proc| testkit::scenario_test(name, needs, Scenario::new(name).proc(proc));
         match stage {
             Stage::Host => Some(testkit::netns_test(name, needs, body)),
@@ -62,9 +63,9 @@ impl Test {
 }
 
 /// Runs all tests; in a re-execution, the one scenario or actor that it stands for.
-pub(super) fn run(tables: &[&[Test]]) -> ExitCode {
+pub(super) fn run(needs: &[Requirement], tables: &[&[Test]]) -> ExitCode {
     let tests = tables.concat();
     let scenarios: Vec<_> = tests.iter().map(|test| (test.name, test.body)).collect();
     testkit::main_prelude(&scenarios);
-    testkit::run(tests.iter().filter_map(Test::trial).collect())
+    testkit::run(tests.iter().filter_map(|test| test.trial(needs)).collect())
 }

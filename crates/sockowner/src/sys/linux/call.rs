@@ -1,6 +1,8 @@
 //! The real door: every system call of the Linux backend.
 #![expect(unsafe_code, reason = "kcmp and open_by_handle_at have no safe wrapper")]
 
+mod bpf;
+
 use std::cmp::Ordering;
 use std::io;
 use std::mem::MaybeUninit;
@@ -15,7 +17,7 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::door::{Door, FileKind, FileStat, Listed, Now};
+use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
 
 pub(crate) const ESRCH: i32 = libc::ESRCH;
 pub(crate) const EMFILE: i32 = libc::EMFILE;
@@ -43,6 +45,7 @@ pub(crate) struct Kernel;
 impl Door for Kernel {
     type Dir = OwnedFd;
     type Diag = OwnedFd;
+    type Iterators = bpf::Iterators;
 
     fn open_diag(&self) -> io::Result<OwnedFd> {
         let flags = SocketFlags::CLOEXEC;
@@ -231,6 +234,23 @@ impl Door for Kernel {
             return Ok(None);
         }
         Ok(Some(statx(&pidfd, b"", AtFlags::EMPTY_PATH)?.inode))
+    }
+
+    fn load_iterators(&self) -> Result<bpf::Iterators, Refusal> {
+        bpf::load()
+    }
+
+    fn shared_iterators(&self, path: &[u8]) -> Result<bpf::Iterators, Refusal> {
+        bpf::open_shared(path)
+    }
+
+    fn iterate(
+        &self,
+        iterators: &bpf::Iterators,
+        pass: Pass<'_>,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<()> {
+        bpf::iterate(iterators, pass, each)
     }
 
     fn user_name(&self, uid: u32) -> io::Result<Option<String>> {

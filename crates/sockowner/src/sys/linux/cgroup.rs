@@ -23,6 +23,8 @@ pub(crate) struct Cgroups<D: Door> {
     mount: Option<Mount<D>>,
     /// What is mounted could be read at all.
     read_mounts: bool,
+    /// systemd has a v1 hierarchy of its own, and something in it.
+    legacy_units: bool,
     known: Mutex<BTreeMap<u64, Vec<u8>>>,
 }
 
@@ -54,7 +56,17 @@ impl<D: Door> Cgroups<D> {
             // Something else may be mounted over it, with directories of anybody's choice.
             mount.id(door, b".").is_some().then_some(mount)
         });
-        Self { mount, read_mounts: !mountinfo.is_empty(), known: Mutex::default() }
+        let legacy_units = mounts(mountinfo).flatten().any(|mount| {
+            let is_systemds = mount.fs_type == b"cgroup" && mount.super_option(b"name") == Some(b"systemd");
+            // Two links are its own; a mount that cannot be examined may have more.
+            is_systemds && !door.stat_root(&mount.mount_point).is_ok_and(|top| top.links <= 2)
+        });
+        Self { mount, read_mounts: !mountinfo.is_empty(), legacy_units, known: Mutex::default() }
+    }
+
+    /// A process in the root of cgroup v2 may be in a unit all the same.
+    pub(crate) fn has_legacy_units(&self) -> bool {
+        self.legacy_units
     }
 
     /// Finds the paths of these ids. `hints`: cgroup paths of processes, tried first. Ids that are missing from the

@@ -53,12 +53,50 @@ pub(crate) struct Now {
     pub(crate) ticks_per_second: u64,
 }
 
+/// How many inode numbers an iterator can look for; more are sorted out by the reader (`bpf/rows.h`).
+pub(crate) const WANTED_MAX: usize = 8;
+
+/// One pass of an iterator.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Pass<'a> {
+    /// `struct holder_row` for every descriptor that stands for a wanted socket, at least: a shared iterator shows all.
+    Holders { wanted: Wanted<'a>, pid: Option<u32> },
+    /// `struct process_row` and a path for every process.
+    Processes,
+}
+
+/// Which sockets' holders are wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wanted<'a> {
+    /// Those of this network namespace alone; 0 for all.
+    pub(crate) netns: u32,
+    /// Those with these inode numbers; none, or more than [`WANTED_MAX`], for all.
+    pub(crate) inodes: &'a [u64],
+}
+
+/// Which of several ways the kernel refused, and how.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// What was tried: `load a BPF program`.
+    pub(crate) step: &'static str,
+    pub(crate) error: io::Error,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.step, self.error)
+    }
+}
+
 /// The door to the kernel. Every method is one system call, or one open-use-close of a file.
 pub(crate) trait Door: fmt::Debug + Sync + Send {
     /// A held directory.
     type Dir: fmt::Debug + Send + Sync;
     /// An open `NETLINK_SOCK_DIAG` socket.
     type Diag: fmt::Debug + Send;
+
+    /// Iterators that can be read.
+    type Iterators: fmt::Debug + Send + Sync;
 
     fn open_diag(&self) -> io::Result<Self::Diag>;
     fn send(&self, diag: &Self::Diag, datagram: &[u8]) -> io::Result<()>;
@@ -99,6 +137,19 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     fn process_exists(&self, pid: u32) -> io::Result<bool>;
     /// Inode number of a pidfd for this process; `None` where all pidfds share one (before Linux 6.9).
     fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>>;
+
+    /// Loads the iterators that show every process.
+    fn load_iterators(&self) -> Result<Self::Iterators, Refusal>;
+    /// Opens those that root shares in `path`.
+    fn shared_iterators(&self, path: &[u8]) -> Result<Self::Iterators, Refusal>;
+    /// Reads one pass to its end; `each` gets pieces that need not end with a record. One pass over holders at a time:
+    /// what is wanted is told to all of them.
+    fn iterate(
+        &self,
+        iterators: &Self::Iterators,
+        pass: Pass<'_>,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<()>;
 
     fn user_name(&self, uid: u32) -> io::Result<Option<String>>;
     fn now(&self) -> Now;

@@ -11,7 +11,8 @@ use sockowner_wire::inet_diag::{IPPROTO_TCP, NO_COOKIE, Request, Row, SOCK_DIAG_
 use sockowner_wire::netlink::{self, DONE, ERROR, FLAG_DUMP};
 
 use super::call::ESRCH;
-use super::door::{Door, FileKind, FileStat, Listed, Now};
+use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
+use super::fake_iterator;
 
 pub(crate) const SOCKFS: u64 = 8;
 pub(crate) const DISK: u64 = 99;
@@ -47,9 +48,9 @@ pub(crate) struct World {
     /// Protocol number and row.
     pub(crate) rows: Vec<(u8, Row)>,
     /// Counts the processes that had a number, so that a held directory is one process's.
-    generations: BTreeMap<u32, u64>,
+    pub(crate) generations: BTreeMap<u32, u64>,
     /// Threads with a descriptor table of their own.
-    own_tables: Vec<u32>,
+    pub(crate) own_tables: Vec<u32>,
     /// Processes that are there and not in `/proc`.
     pub(crate) hidden: Vec<u32>,
     /// A link that reads otherwise at every look.
@@ -60,6 +61,10 @@ pub(crate) struct World {
     pub(crate) own_pid: Option<u32>,
     /// Threads cannot be compared: it fails so.
     pub(crate) kcmp_fails: Option<i32>,
+    /// Threads that have descriptors of their own share one table.
+    pub(crate) shares_tables: bool,
+    /// The caller may load iterators.
+    pub(crate) iterates: bool,
 }
 
 /// A process to put into the world.
@@ -111,6 +116,7 @@ pub(crate) const fn sock(inode: u64) -> FileStat {
     stat(FileKind::Socket, SOCKFS, inode)
 }
 
+const EPERM: i32 = 1;
 const EACCES: i32 = 13;
 const ENOENT: i32 = 2;
 
@@ -329,6 +335,7 @@ pub(crate) struct FakeDiag(Mutex<VecDeque<Vec<u8>>>);
 impl Door for Fake {
     type Dir = FakeDir;
     type Diag = FakeDiag;
+    type Iterators = ();
 
     fn open_diag(&self) -> io::Result<FakeDiag> {
         self.call(|_| Ok(FakeDiag::default()))
@@ -447,7 +454,16 @@ impl Door for Fake {
                 Err(io::Error::from_raw_os_error(ESRCH))
             }
             None => {
-                let table = |tid| if world.own_tables.contains(&tid) { tid } else { 0 };
+                let is_own = |tid| world.own_tables.contains(&tid);
+                let table = |tid| {
+                    if !is_own(tid) {
+                        0
+                    } else if world.shares_tables {
+                        1
+                    } else {
+                        tid
+                    }
+                };
                 Ok(table(one).cmp(&table(other)))
             }
         })
@@ -477,6 +493,25 @@ impl Door for Fake {
 
     fn own_pid(&self) -> u32 {
         self.world.lock().unwrap().own_pid.unwrap_or(OWN_PID)
+    }
+
+    fn load_iterators(&self) -> Result<(), Refusal> {
+        let refuse = |error| Refusal { step: "load a BPF program", error };
+        self.call(|world| if world.iterates { Ok(()) } else { Err(io::Error::from_raw_os_error(EPERM)) })
+            .map_err(refuse)
+    }
+
+    fn shared_iterators(&self, _: &[u8]) -> Result<(), Refusal> {
+        let refuse = |error| Refusal { step: "open the shared iterators", error };
+        self.call(|_| Err(io::ErrorKind::NotFound.into())).map_err(refuse)
+    }
+
+    fn iterate(&self, (): &(), pass: Pass<'_>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let pieces = self.call(|world| Ok(fake_iterator::pieces(world, pass)))?;
+        for piece in &pieces {
+            each(piece);
+        }
+        Ok(())
     }
 
     fn user_name(&self, uid: u32) -> io::Result<Option<String>> {

@@ -1,35 +1,43 @@
 //! Linux: sockets from sock_diag(7), owners from proc(5), services from cgroup v2.
 //!
 //! [`door`] is all that is asked of the kernel, [`call`] asks the real one. [`diag`] speaks to sock_diag, [`sockets`]
-//! lists and looks up with it; [`walk`] finds who holds a socket, [`process`] reads one process, [`cgroup`] turns ids
-//! into paths; [`attribute`] puts them together. [`module`] names one
-//! process in as few calls as can be.
+//! lists and looks up with it; [`bpf`] and [`walk`] find who holds a socket, [`process`] reads one process, [`cgroup`]
+//! turns ids into paths; [`attribute`] puts them together. [`module`] names one process in as few calls as can be.
 
 mod attribute;
+mod bpf;
+#[cfg(test)]
+mod bpf_tests;
 mod call;
 mod cgroup;
 mod diag;
 mod door;
 #[cfg(test)]
 mod fake;
+#[cfg(test)]
+mod fake_iterator;
 mod module;
 mod process;
+mod search;
 mod sockets;
 #[cfg(test)]
 mod tests;
 mod users;
 mod walk;
 
+use std::sync::OnceLock;
+
 use sockowner_wire::{Mount, mounts};
 
 pub(crate) use self::module::{boot, module_of};
 
+use self::bpf::{Bpf, Refused};
 use self::call::Kernel;
 use self::cgroup::Cgroups;
 use self::diag::Diag;
 use self::door::Door;
 use super::Options;
-use crate::Result;
+use crate::{Result, Source};
 
 /// The open backend.
 #[derive(Debug)]
@@ -40,6 +48,8 @@ pub(crate) struct System<D: Door = Kernel> {
     /// `Err` where there is no `/proc`: owners cannot be looked for, for this reason.
     proc: std::result::Result<Proc<D>, String>,
     cgroups: Cgroups<D>,
+    /// Opened when every process is to be looked at for the first time.
+    bpf: OnceLock<std::result::Result<Bpf<D>, Refused>>,
 }
 
 /// What is known of `/proc`.
@@ -56,6 +66,8 @@ struct Proc<D: Door> {
     unmapped_uid: Option<u32>,
     /// What the time namespace adds to the boot clock, in ticks.
     boot_offset: i64,
+    /// Users have the numbers here that they have in the initial user namespace.
+    users_are_initial: bool,
 }
 
 impl System {
@@ -70,7 +82,21 @@ impl<D: Door> System<D> {
         let mut mountinfo = Vec::new();
         let proc = Proc::open(&door, &diag, &mut mountinfo);
         let cgroups = Cgroups::find(&door, &mountinfo);
-        Ok(Self { door, options, diag, proc, cgroups })
+        let system = Self { door, options, diag, proc, cgroups, bpf: OnceLock::new() };
+        if options.source == Source::Bpf {
+            system.bpf().map_err(Refused::to_error)?;
+        }
+        Ok(system)
+    }
+
+    /// The iterators, where they are wanted and can be had.
+    fn bpf(&self) -> std::result::Result<&Bpf<D>, &Refused> {
+        let open = || match (&self.proc, self.options.source) {
+            (_, Source::Proc) => Err(Refused(vec!["not wanted".to_owned()])),
+            (Err(why), _) => Err(Refused(vec![why.clone()])),
+            (Ok(proc), _) => Bpf::open(&self.door, proc),
+        };
+        self.bpf.get_or_init(open).as_ref()
     }
 }
 
@@ -105,7 +131,16 @@ impl<D: Door> Proc<D> {
         let counts_descriptors = door.stat(&dir, b"self/fd").is_ok_and(|own| own.size > 0);
         let hides_processes = hides_processes(door, &dir, mountinfo);
         let boot_offset = process::boot_offset(&offsets, door.now().ticks_per_second);
-        Ok(Self { dir, sockfs, counts_descriptors, hides_processes, unmapped_uid, boot_offset })
+        let users_are_initial = process::is_identity(&uid_map);
+        Ok(Self {
+            dir,
+            sockfs,
+            counts_descriptors,
+            hides_processes,
+            unmapped_uid,
+            boot_offset,
+            users_are_initial,
+        })
     }
 }
 

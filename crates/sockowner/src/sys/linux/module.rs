@@ -5,67 +5,122 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sockowner_wire::{Manager, Membership, ProcStat, memberships, mounts, place};
 
 use super::call::Kernel;
-use super::door::{Door, device, is_gone, is_refused};
+use super::door::{Door, device, is_exhausted, is_gone, is_refused};
 use super::process;
 use crate::{Error, ErrorKind, Identity, Module, Result};
 
 /// How often a process that executes something new while it is read is read again.
 const TRIES: u32 = 3;
 
+/// The host of this process.
+static HOST: Host = Host::new();
+
 pub(crate) fn module_of(identity: &Identity) -> Result<Module> {
-    // Where cgroup2 is mounted and how the clock is shifted does not change under a process that does not mean it;
-    // if it does, a service is not recognised, and a start time does not agree.
-    static HOST: OnceLock<Host> = OnceLock::new();
-    let host = HOST.get_or_init(|| Host::read(&Kernel));
-    module(&Kernel, host, identity)
+    module(&Kernel, &HOST, identity)
 }
 
 pub(crate) fn boot() -> Option<u64> {
-    static BOOT: OnceLock<Option<u64>> = OnceLock::new();
-    *BOOT.get_or_init(|| boot_id(&Kernel))
+    if HOST.boot.get().is_none() {
+        // Who makes an identity asks by it soon: that question finds everything ready. An error is told there.
+        let _ = HOST.boot_offset(&Kernel);
+    }
+    HOST.boot(&Kernel)
 }
 
-/// What is the same for all processes.
-#[derive(Debug, Default)]
+/// What is the same for all processes: each fact is read when it is first needed, and kept if the read succeeded.
+///
+/// Where cgroup2 is mounted and how the clock is shifted does not change under a process that does not mean it; if it
+/// does, a service is not recognised, and a start time does not agree.
+#[derive(Debug)]
 pub(super) struct Host {
-    boot: Option<u64>,
-    boot_offset: i64,
+    boot: OnceLock<Option<u64>>,
+    boot_offset: OnceLock<i64>,
     /// Where the whole of the cgroup2 hierarchy is mounted, and on which device.
-    cgroup2: Option<(Vec<u8>, u64)>,
-    /// `/proc` has the caller's own numbers.
-    numbers_agree: bool,
+    cgroup2: OnceLock<Option<(Vec<u8>, u64)>>,
+    /// The pid of the caller whose `/proc` has its own numbers. A child that was forked into another pid namespace has
+    /// another one.
+    numbers_agree_for: AtomicU32,
 }
 
 impl Host {
-    pub(super) fn read<D: Door>(door: &D) -> Self {
-        let Ok(proc) = door.open_root(b"/proc") else { return Self::default() };
-        let read = |path: &[u8]| {
-            let mut text = Vec::new();
-            // What is missing here is missing in the kernel, or proves nothing.
-            door.read(&proc, path, &mut text).map(|()| text).unwrap_or_default()
-        };
-        let mountinfo = read(b"self/mountinfo");
+    pub(super) const fn new() -> Self {
+        Self {
+            boot: OnceLock::new(),
+            boot_offset: OnceLock::new(),
+            cgroup2: OnceLock::new(),
+            numbers_agree_for: AtomicU32::new(0),
+        }
+    }
+
+    fn boot<D: Door>(&self, door: &D) -> Option<u64> {
+        if let Some(boot) = self.boot.get() {
+            return *boot;
+        }
+        let boot = boot_id(door).ok()?;
+        *self.boot.get_or_init(|| boot)
+    }
+
+    /// How far the caller's clock is ahead of the initial time namespace's, in ticks. An error where `/proc` does not
+    /// have the caller's own numbers: whatever it shows is no answer.
+    fn boot_offset<D: Door>(&self, door: &D) -> Result<i64> {
+        let own = door.own_pid();
+        match self.boot_offset.get() {
+            Some(offset) if self.numbers_agree_for.load(Ordering::Relaxed) == own => return Ok(*offset),
+            _ => {}
+        }
+        let proc = door.open_root(b"/proc").map_err(no_proc)?;
+        if door.read_link(&proc, b"self").map_err(no_proc)? != own.to_string().as_bytes() {
+            return Err(Error::new(ErrorKind::Unsupported, "/proc shows another pid namespace"));
+        }
+        // Before Linux 5.5 there are no time namespaces.
+        let text = unless_exhausted(door, &proc, b"self/timens_offsets")
+            .map_err(|error| Error::io("read /proc/self/timens_offsets", error))?;
+        self.numbers_agree_for.store(own, Ordering::Relaxed);
+        let offset = process::boot_offset(&text, door.now().ticks_per_second);
+        Ok(*self.boot_offset.get_or_init(|| offset))
+    }
+
+    fn cgroup2<D: Door>(&self, door: &D) -> Option<&(Vec<u8>, u64)> {
+        if let Some(cgroup2) = self.cgroup2.get() {
+            return cgroup2.as_ref();
+        }
+        let proc = door.open_root(b"/proc").ok()?;
+        let mut mountinfo = Vec::new();
+        door.read(&proc, b"self/mountinfo", &mut mountinfo).ok()?;
         let cgroup2 = mounts(&mountinfo)
             .flatten()
             .find(|mount| mount.fs_type == b"cgroup2" && *mount.root == *b"/")
             .map(|mount| (mount.mount_point.into_owned(), device(mount.major, mount.minor)));
-        let own = door.read_link(&proc, b"self").unwrap_or_default();
-        let numbers_agree = own == door.own_pid().to_string().as_bytes();
-        let boot_offset = process::boot_offset(&read(b"self/timens_offsets"), door.now().ticks_per_second);
-        Self { boot: boot_id(door), boot_offset, cgroup2, numbers_agree }
+        self.cgroup2.get_or_init(|| cgroup2).as_ref()
     }
 }
 
-fn boot_id<D: Door>(door: &D) -> Option<u64> {
-    let proc = door.open_root(b"/proc").ok()?;
+/// The boot id; `None` where the system tells none.
+fn boot_id<D: Door>(door: &D) -> io::Result<Option<u64>> {
+    let proc = door.open_root(b"/proc")?;
+    let text = unless_exhausted(door, &proc, b"sys/kernel/random/boot_id")?;
+    let digits = text.iter().copied().filter(u8::is_ascii_hexdigit).map(char::from);
+    Ok(u64::from_str_radix(&digits.take(16).collect::<String>(), 16).ok())
+}
+
+/// The content of a file that a kernel need not have, or show: nothing then.
+fn unless_exhausted<D: Door>(door: &D, proc: &D::Dir, path: &[u8]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    door.read(&proc, b"sys/kernel/random/boot_id", &mut text).ok()?;
-    let digits: String = std::str::from_utf8(&text).ok()?.chars().filter(char::is_ascii_hexdigit).collect();
-    u64::from_str_radix(digits.get(..16)?, 16).ok()
+    match door.read_piece(proc, path, &mut text) {
+        Err(error) if is_exhausted(&error) => Err(error),
+        _ => Ok(text),
+    }
+}
+
+/// `/proc` cannot be used.
+fn no_proc(error: io::Error) -> Error {
+    let kind = if is_gone(&error) || is_refused(&error) { ErrorKind::Unsupported } else { ErrorKind::System };
+    Error::io("open /proc", error).with_kind(kind)
 }
 
 pub(super) fn module<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
@@ -75,13 +130,10 @@ pub(super) fn module<D: Door>(door: &D, host: &Host, identity: &Identity) -> Res
 
 fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
     let pid = identity.pid;
-    if pid == 0 || identity.boot.is_some_and(|boot| host.boot.is_some_and(|now| now != boot)) {
+    if pid == 0 || identity.boot.is_some_and(|boot| host.boot(door).is_some_and(|now| now != boot)) {
         return Err(not_found("it is of another boot, or no process"));
     }
-    if !host.numbers_agree {
-        let why = "/proc is not there, or shows another pid namespace";
-        return Err(Error::new(ErrorKind::Unsupported, why));
-    }
+    let boot_offset = host.boot_offset(door)?;
     let dir = match door.open_root(format!("/proc/{pid}").as_bytes()) {
         Ok(dir) => dir,
         // Left out of /proc (hidepid), or hidden in it: the number may be asked for all the same.
@@ -101,7 +153,7 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
     }
     let stat = ProcStat::parse(&text)
         .map_err(|malformed| Error::new(ErrorKind::Malformed, format!("read its stat: {malformed}")))?;
-    let started = stat.start_ticks.saturating_add_signed(-host.boot_offset);
+    let started = stat.start_ticks.saturating_add_signed(-boot_offset);
     if identity.start_ticks.is_some_and(|ticks| ticks != started) {
         return Err(not_found("its number is another process's now"));
     }
@@ -119,22 +171,19 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
         return Ok(Module::Kernel);
     }
     let link = process::executable_link(door, &dir, &stat);
-    let mut tries = TRIES;
     let Some(mut path) = read_exe(door, &dir, &link)? else { return Ok(Module::NotPermitted) };
-    loop {
-        let service = identity.cgroup.and_then(|id| service(door, host, &dir, id));
+    // The unit is the same for whatever the process executes in it.
+    if let Some(service) = identity.cgroup.and_then(|id| service(door, host, &dir, id)) {
+        return Ok(service);
+    }
+    for _ in 0..TRIES {
         match read_exe(door, &dir, &link)? {
             None => return Ok(Module::NotPermitted),
-            Some(again) if again == path => {
-                return Ok(service.unwrap_or_else(|| Module::Process(plain(door, &dir, &link, path))));
-            }
+            Some(again) if again == path => return Ok(Module::Process(plain(door, &dir, &link, path))),
             Some(again) => path = again,
         }
-        tries -= 1;
-        if tries == 0 {
-            return Err(Error::new(ErrorKind::Changed, "it executed something new at every try to read it"));
-        }
     }
+    Err(Error::new(ErrorKind::Changed, "it executed something new at every try to read it"))
 }
 
 /// The text of the link to the executable; `None` where the caller may not read it.
@@ -163,7 +212,7 @@ fn plain<D: Door>(door: &D, dir: &D::Dir, link: &[u8], text: Vec<u8>) -> PathBuf
 
 /// The system's unit, if the process is in the cgroup with this id now and that cgroup is a unit's.
 fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Module> {
-    let (mount, device) = host.cgroup2.as_ref()?;
+    let (mount, device) = host.cgroup2(door)?;
     let mut text = Vec::new();
     door.read_piece(dir, b"cgroup", &mut text).ok()?;
     let path = memberships(&text).flatten().filter(Membership::is_unified).last()?.path;
@@ -219,8 +268,7 @@ mod tests {
     }
 
     fn ask(door: &Fake, identity: Identity) -> Result<Module> {
-        let host = Host::read(door);
-        module(door, &host, &identity)
+        module(door, &Host::new(), &identity)
     }
 
     fn kind(result: Result<Module>) -> ErrorKind {
@@ -296,6 +344,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_could_not_be_read_once_is_read_again() {
+        const EMFILE: i32 = 24;
+        let identity = Identity { start_ticks: Some(1000), cgroup: Some(77), ..Identity::of_pid(100) };
+        for n in 1..40 {
+            let host = Host::new();
+            let _ = module(&Fake::new(world()).failing(n, EMFILE), &host, &identity);
+            let module = module(&Fake::new(world()), &host, &identity).unwrap();
+            assert_eq!(module, Module::Service("daemon.service".into()), "call {n} failed before");
+        }
+    }
+
+    #[test]
+    fn a_child_in_another_pid_namespace_gets_no_answer_of_its_parents() {
+        let host = Host::new();
+        assert!(module(&Fake::new(world()), &host, &Identity::of_pid(100)).is_ok());
+        let mut world = world();
+        world.own_pid = Some(2);
+        assert_eq!(kind(module(&Fake::new(world), &host, &Identity::of_pid(100))), ErrorKind::Unsupported);
     }
 
     #[test]

@@ -30,6 +30,19 @@ pub(crate) struct Frame {
     pub(crate) command_lines: bool,
 }
 
+impl Frame {
+    /// When a process started that has this count in the initial time namespace.
+    pub(crate) fn start_time_of(&self, ticks: u64) -> StartTime {
+        start_time(ticks.saturating_add_signed(self.boot_offset), self)
+    }
+
+    /// The clock, in ticks of the initial time namespace.
+    pub(crate) fn ticks_now(&self) -> u64 {
+        duration_to_ticks(self.now.since_boot, self.now.ticks_per_second)
+            .saturating_add_signed(-self.boot_offset)
+    }
+}
+
 /// A process as read, with what is looked up only once for many of them.
 #[derive(Debug)]
 pub(crate) struct Read {
@@ -244,6 +257,13 @@ pub(crate) fn unmapped_uid(uid_map: &[u8]) -> Option<u32> {
     (!is_mapped && !uid_map.is_empty()).then_some(OVERFLOW)
 }
 
+/// Every user has the number that he has in the initial user namespace.
+pub(crate) fn is_identity(uid_map: &[u8]) -> bool {
+    let words: Vec<_> = uid_map.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
+    // A kernel without user namespaces has no such file.
+    words.is_empty() || words == [&b"0"[..], b"0", b"4294967295"]
+}
+
 /// The boot clock's offset in `/proc/self/timens_offsets` (time_namespaces(7)), in ticks; 0 without time namespaces.
 pub(crate) fn boot_offset(text: &[u8], ticks_per_second: u64) -> i64 {
     let parse = |line: &[u8]| {
@@ -274,6 +294,12 @@ mod tests {
         assert_eq!(boot_offset(b"1 0 0\n7 -20 0\n", 100), -2000);
         assert_eq!(boot_offset(b"", 100), 0);
         assert_eq!(boot_offset(b"boottime x 0\n", 100), 0);
+    }
+
+    #[test]
+    fn a_map_of_all_users_to_themselves_is_the_initial_one() {
+        assert!(is_identity(b"         0          0 4294967295\n") && is_identity(b""));
+        assert!(!is_identity(b"0 1000 1\n") && !is_identity(b"0 0 4294967295\n1 1 1\n"));
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::{Gap, GapReason, Process};
 #[derive(Clone, Debug)]
 pub(crate) struct Hit {
     pub(crate) inode: u64,
+    /// The socket's number, where the source tells it: inode numbers of 32 bits are used again.
+    pub(crate) cookie: Option<u64>,
     pub(crate) process: Arc<Process>,
     pub(crate) tid: u32,
     pub(crate) fd: i32,
@@ -23,6 +25,8 @@ pub(crate) struct Hit {
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) hits: Vec<Hit>,
+    /// Sockets held by a process that has no number in the caller's pid namespace.
+    pub(crate) elsewhere: Vec<u64>,
     /// cgroup v2 paths of the holders.
     pub(crate) cgroups: Vec<Vec<u8>>,
     /// Processes whose descriptors the caller may not see.
@@ -47,7 +51,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, pid: u32) {
+    pub(crate) fn add(&mut self, pid: u32) {
         self.count += 1;
         self.example = pid;
     }
@@ -72,6 +76,7 @@ impl Tally {
 impl Found {
     pub(crate) fn merge(&mut self, other: Self) {
         self.hits.extend(other.hits);
+        self.elsewhere.extend(other.elsewhere);
         self.cgroups.extend(other.cgroups);
         self.refused.merge(other.refused);
         self.uncompared.merge(other.uncompared);
@@ -81,7 +86,7 @@ impl Found {
         self.exhausted = self.exhausted.take().or(other.exhausted);
     }
 
-    fn fail(&mut self, pid: u32, error: io::Error) {
+    pub(crate) fn fail(&mut self, pid: u32, error: io::Error) {
         self.failed.add(pid);
         if is_exhausted(&error) {
             self.exhausted = Some(error);
@@ -200,6 +205,7 @@ impl<D: Door> Walk<'_, D> {
                 let process = Arc::new(process);
                 found.hits.extend(held.into_iter().map(|(inode, tid, fd)| Hit {
                     inode,
+                    cookie: None,
                     process: Arc::clone(&process),
                     tid,
                     fd,

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only OR MIT
+/*
+ * Who holds which socket: two iterators, read by crates/sockowner/src/sys/linux/bpf. They look and write rows; they
+ * change nothing. CAP_BPF and CAP_PERFMON load them; a pinned link's file mode says who may read.
+ */
+#include <bpf/bpf_endian.h>
+#include "holder.h"
+
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
+
+/* Set by the loader, read by holders; a pinned iterator's is zero. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct wanted);
+} wanted SEC(".maps");
+
+#define PATH_ROOM 1024
+
+/* A process row and its path, too large for the stack. */
+struct described {
+	struct process_row row;
+	char path[PATH_ROOM];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct described);
+} scratch SEC(".maps");
+
+/* Before anything else of the file is looked at: most descriptors are no sockets, most sockets not wanted. */
+static __always_inline bool is_wanted(const struct wanted *want, struct file *file)
+{
+	unsigned long inode;
+
+	if (!want->inodes)
+		return true;
+	inode = file->f_inode->i_ino;
+#pragma unroll
+	for (__u32 i = 0; i < WANTED_MAX; i++)
+		if (i < want->inodes && want->inode[i] == inode)
+			return true;
+	return false;
+}
+
+SEC("iter/task_file")
+int holders(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct holder_row row = {};
+	struct wanted *want;
+	struct sock *sk;
+	__u32 zero = 0;
+
+	if (!task || !file)
+		return 0;
+	want = bpf_map_lookup_elem(&wanted, &zero);
+	if (!want || !is_wanted(want, file))
+		return 0;
+	sk = inet_sock(file);
+	if (!sk)
+		return 0;
+	if (want->netns && want->netns != sk->__sk_common.skc_net.net->ns.inum)
+		return 0;
+	row.fd = ctx->fd;
+	describe(&row, task, file, sk);
+	number(&row, task);
+	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	return 0;
+}
+
+SEC("iter/task")
+int processes(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct process_row *row;
+	struct described *it;
+	struct pid_namespace *ns;
+	struct mm_struct *mm;
+	struct file *exe;
+	unsigned int level;
+	__u32 zero = 0;
+	long length;
+
+	if (!task || task->pid != task->tgid)
+		return 0;
+	it = bpf_map_lookup_elem(&scratch, &zero);
+	if (!it)
+		return 0;
+	row = &it->row;
+	ns = reader_pid_namespace(&level);
+	row->start = task->start_boottime;
+	row->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	row->pid = number_for_reader(task, level, ns);
+	row->parent = number_for_reader(BPF_CORE_READ(task, real_parent, group_leader), level, ns);
+	row->uid = BPF_CORE_READ(task, real_cred, euid.val);
+	row->kernel_thread = !!(task->flags & PF_KTHREAD);
+	BPF_CORE_READ_STR_INTO(&row->comm, task, comm);
+	row->inode = 0;
+	row->device = 0;
+	row->path_length = 0;
+	mm = task->mm;
+	exe = mm ? mm->exe_file : 0;
+	if (exe && !row->kernel_thread) {
+		row->inode = exe->f_inode->i_ino;
+		row->device = exe->f_inode->i_sb->s_dev;
+		length = bpf_d_path(&exe->f_path, it->path, sizeof(it->path));
+		/* The length counts the NUL. */
+		if (length > 1 && length <= PATH_ROOM)
+			row->path_length = length - 1;
+	}
+	length = row->path_length;
+	barrier_var(length);
+	length &= PATH_ROOM - 1;
+	bpf_seq_write(ctx->meta->seq, it, sizeof(*row) + length);
+	return 0;
+}

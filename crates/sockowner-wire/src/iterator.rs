@@ -1,0 +1,263 @@
+//! Records that the project's BPF iterators write, one after the other (`bpf/rows.h`).
+//!
+//! Numbers are in the host's byte order; addresses are bytes in network order.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::inet_diag::{AF_INET, AF_INET6};
+
+/// `IPPROTO_MPTCP`: the socket that a program holds; its subflows have its inode number and cookies of their own.
+pub const IPPROTO_MPTCP: u16 = 262;
+
+/// `struct holder_row`: one descriptor that stands for a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct HolderRow {
+    /// The kernel's number for the socket, as sock_diag tells it.
+    pub cookie: u64,
+    /// Inode number in sockfs.
+    pub inode: u64,
+    /// Id of the cgroup v2 directory in which the socket was created.
+    pub cgroup: u64,
+    /// When the process started: nanoseconds since boot, in the initial time namespace.
+    pub start: u64,
+    /// Inode number of the socket's network namespace.
+    pub netns: u32,
+    /// The socket's user, in the initial user namespace.
+    pub uid: u32,
+    /// The process, in the reader's pid namespace; 0 where it has no number there.
+    pub pid: u32,
+    /// The thread in whose table the descriptor is, likewise.
+    pub tid: u32,
+    /// The descriptor.
+    pub fd: i32,
+    /// Index of the interface the socket is bound to, or 0.
+    pub interface: u32,
+    /// 0 where it is not bound.
+    pub local_port: u16,
+    /// 0 where it has no peer.
+    pub remote_port: u16,
+    /// `IPPROTO_TCP`, `IPPROTO_UDP` or [`IPPROTO_MPTCP`].
+    pub protocol: u16,
+    /// `AF_INET` or `AF_INET6`.
+    pub family: u8,
+    /// As numbered by `net/tcp_states.h`.
+    pub state: u8,
+    /// See [`is_v6only`](Self::is_v6only).
+    pub v6only: u8,
+    /// See [`has_main_ended`](Self::has_main_ended).
+    pub main_ended: u8,
+    /// Room.
+    pub zero: [u8; 6],
+    /// See [`local`](Self::local).
+    pub local: [u8; 16],
+    /// See [`remote`](Self::remote).
+    pub remote: [u8; 16],
+}
+
+const _: () = {
+    assert!(size_of::<HolderRow>() == 104);
+    assert!(std::mem::offset_of!(HolderRow, netns) == 32);
+    assert!(std::mem::offset_of!(HolderRow, fd) == 48);
+    assert!(std::mem::offset_of!(HolderRow, local_port) == 56);
+    assert!(std::mem::offset_of!(HolderRow, family) == 62);
+    assert!(std::mem::offset_of!(HolderRow, local) == 72);
+};
+
+impl HolderRow {
+    /// Takes the first record off `bytes`; `None` where they hold no whole one.
+    pub fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        Self::read_from_prefix(bytes).ok()
+    }
+
+    /// The record.
+    pub fn encode(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    /// An IPv6 socket that refuses IPv4.
+    pub fn is_v6only(&self) -> bool {
+        self.v6only != 0
+    }
+
+    /// The process's main thread has ended, so each of its threads is visited, whether or not they share one table.
+    pub fn has_main_ended(&self) -> bool {
+        self.main_ended != 0
+    }
+
+    /// The socket's own address; `None` for a family that is neither.
+    pub fn local(&self) -> Option<IpAddr> {
+        address(self.family, self.local)
+    }
+
+    /// Its peer's; all zero where it has none.
+    pub fn remote(&self) -> Option<IpAddr> {
+        address(self.family, self.remote)
+    }
+}
+
+fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
+    let [a, b, c, d, ..] = bytes;
+    match family {
+        AF_INET => Some(Ipv4Addr::new(a, b, c, d).into()),
+        AF_INET6 => Some(Ipv6Addr::from(bytes).into()),
+        _ => None,
+    }
+}
+
+/// `struct process_row` and the path behind it: one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessRow<'a> {
+    /// The fixed part.
+    pub fixed: ProcessFixed,
+    /// The executable's path as proc(5) would tell it to the reader. Empty: none, or longer than the program has room for.
+    pub path: &'a [u8],
+}
+
+/// `struct process_row`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ProcessFixed {
+    /// When it started: nanoseconds since boot, in the initial time namespace.
+    pub start: u64,
+    /// Id of the cgroup v2 directory it is in.
+    pub cgroup: u64,
+    /// Inode number of its executable, 0 for none.
+    pub inode: u64,
+    /// See [`device`](Self::device).
+    pub device: u32,
+    /// Its number in the reader's pid namespace.
+    pub pid: u32,
+    /// Its parent's, or 0.
+    pub parent: u32,
+    /// Its effective user, in the initial user namespace.
+    pub uid: u32,
+    /// See [`is_kernel_thread`](Self::is_kernel_thread).
+    pub kernel_thread: u32,
+    /// Bytes of the path behind it.
+    pub path_length: u32,
+    /// See [`comm`](Self::comm).
+    pub comm: [u8; 16],
+}
+
+const _: () = {
+    assert!(size_of::<ProcessFixed>() == 64);
+    assert!(std::mem::offset_of!(ProcessFixed, device) == 24);
+    assert!(std::mem::offset_of!(ProcessFixed, comm) == 48);
+};
+
+impl<'a> ProcessRow<'a> {
+    /// Takes the first record off `bytes`; `None` where they hold no whole one.
+    pub fn take(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (fixed, rest) = ProcessFixed::read_from_prefix(bytes).ok()?;
+        let (path, rest) = rest.split_at_checked(usize::try_from(fixed.path_length).ok()?)?;
+        Some((Self { fixed, path }, rest))
+    }
+
+    /// The record; the path's length is put in.
+    pub fn encode(&self) -> Vec<u8> {
+        let path_length = u32::try_from(self.path.len()).unwrap_or(u32::MAX);
+        let fixed = ProcessFixed { path_length, ..self.fixed };
+        [fixed.as_bytes(), self.path].concat()
+    }
+}
+
+impl ProcessFixed {
+    /// Major and minor number of the device of the executable's file system, as the kernel keeps them.
+    pub fn device(&self) -> (u32, u32) {
+        (self.device >> 20, self.device & 0xf_ffff)
+    }
+
+    /// A thread of the kernel.
+    pub fn is_kernel_thread(&self) -> bool {
+        self.kernel_thread != 0
+    }
+
+    /// What it calls itself.
+    pub fn comm(&self) -> &[u8] {
+        let end = self.comm.iter().position(|&byte| byte == 0).unwrap_or(self.comm.len());
+        &self.comm[..end]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A TCP listener on 127.0.0.1, as an iterator wrote it on Linux 6.18.
+    fn holder() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in [0x0080_21b2_u64, 0x73e7, 1, 0x0b78_9fec_4a7b] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        for number in [0xefff_fff9_u32, 1000, 31851, 31852, 3, 2] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        for number in [35761_u16, 443, 6] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        bytes.extend([2, 10, 1, 1, 0, 0, 0, 0, 0, 0]);
+        bytes.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend([192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        bytes
+    }
+
+    fn process(path: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in [0x0b78_9fec_4a7b_u64, 77, 4242] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        for number in [8 << 20 | 3, 31851, 1, 1000, 0, u32::try_from(path.len()).unwrap()] {
+            bytes.extend(number.to_ne_bytes());
+        }
+        bytes.extend(*b"daemon\0\0\0\0\0\0\0\0\0\0");
+        bytes.extend(path);
+        bytes
+    }
+
+    #[test]
+    fn a_holder_is_read_field_by_field() {
+        let bytes = holder();
+        let (row, rest) = HolderRow::take(&bytes).unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(
+            (row.cookie, row.inode, row.cgroup, row.start),
+            (0x0080_21b2, 0x73e7, 1, 0x0b78_9fec_4a7b)
+        );
+        assert_eq!((row.netns, row.uid, row.pid, row.tid), (0xefff_fff9, 1000, 31851, 31852));
+        assert_eq!((row.fd, row.interface, row.local_port, row.remote_port), (3, 2, 35761, 443));
+        assert_eq!((row.protocol, row.family, row.state), (6, AF_INET, 10));
+        assert!(row.is_v6only() && row.has_main_ended());
+        assert_eq!(row.local().unwrap().to_string(), "127.0.0.1");
+        assert_eq!(row.remote().unwrap().to_string(), "192.0.2.7");
+        assert_eq!(row.encode(), bytes);
+        let v6 = HolderRow { family: AF_INET6, ..row };
+        assert_eq!(v6.local().unwrap().to_string(), "7f00:1::");
+        assert_eq!(HolderRow { family: 1, ..row }.local(), None);
+    }
+
+    #[test]
+    fn a_process_is_read_with_the_path_behind_it() {
+        let bytes = [process(b"/usr/bin/daemon"), process(b"")].concat();
+        let (row, rest) = ProcessRow::take(&bytes).unwrap();
+        assert_eq!((row.fixed.start, row.fixed.cgroup, row.fixed.inode), (0x0b78_9fec_4a7b, 77, 4242));
+        assert_eq!((row.fixed.pid, row.fixed.parent, row.fixed.uid), (31851, 1, 1000));
+        assert_eq!((row.fixed.device(), row.fixed.is_kernel_thread()), ((8, 3), false));
+        assert_eq!((row.fixed.comm(), row.path), (&b"daemon"[..], &b"/usr/bin/daemon"[..]));
+        assert_eq!(row.encode(), process(b"/usr/bin/daemon"));
+        let (second, rest) = ProcessRow::take(rest).unwrap();
+        assert_eq!((second.path, rest), (&b""[..], &b""[..]));
+    }
+
+    #[test]
+    fn what_is_cut_is_no_record() {
+        let (holder, process) = (holder(), process(b"/usr/bin/daemon"));
+        assert!((0..holder.len()).all(|length| HolderRow::take(&holder[..length]).is_none()));
+        assert!((0..process.len()).all(|length| ProcessRow::take(&process[..length]).is_none()));
+        let mut endless = process;
+        endless[44..48].copy_from_slice(&u32::MAX.to_ne_bytes());
+        assert_eq!(ProcessRow::take(&endless), None);
+    }
+}

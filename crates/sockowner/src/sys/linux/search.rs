@@ -1,0 +1,308 @@
+//! Looks for the holders of sockets: by the iterators in one pass, or process by process in `/proc`; near first, or
+//! everywhere; and once more for what nobody was seen to hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::bpf::{Bpf, Seen};
+use super::door::Door;
+use super::process::Frame;
+use super::users::Users;
+use super::walk::{Found, Walk};
+use super::{Proc, System};
+use crate::sys::{Scope, Search, Sockets};
+use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source};
+
+/// Beyond this many, sockets without a holder are looked at again in one listing rather than one by one.
+const SINGLY: usize = 64;
+/// More threads than this do not help: the kernel's locks are shared.
+const THREADS_MAX: usize = 4;
+
+/// A socket while its owner is looked for.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) socket: Socket,
+    pub(super) changed: bool,
+    pub(super) gone: bool,
+}
+
+/// What a search for holders gave.
+pub(super) struct Searched {
+    pub(super) found: Found,
+    pub(super) reach: Reach,
+    /// A holder may be where nobody looked.
+    pub(super) may_be_hidden: bool,
+}
+
+impl<D: Door> System<D> {
+    /// Lists sockets, and looks at all processes meanwhile where that takes one pass.
+    ///
+    /// What is seen may be older than the list: a socket that was made in between is without a holder, and looked for
+    /// again.
+    pub(crate) fn survey(&self, scope: &Scope) -> Result<(Sockets, Option<Seen>)> {
+        let Ok(bpf) = self.bpf() else { return Ok((self.sockets(scope)?, None)) };
+        std::thread::scope(|threads| {
+            let look = || self.look_everywhere(bpf, &[]);
+            // Where no thread can be had, one looks after the other.
+            let look = std::thread::Builder::new().spawn_scoped(threads, look).ok();
+            let sockets = self.sockets(scope)?;
+            let seen = match look.map(std::thread::ScopedJoinHandle::join) {
+                None => None,
+                // A look that failed is taken again, and tells why.
+                Some(Ok(seen)) => seen.ok(),
+                Some(Err(panic)) => std::panic::resume_unwind(panic),
+            };
+            Ok((sockets, seen))
+        })
+    }
+
+    /// Looks for the holders of every subject that has a file.
+    pub(super) fn search(
+        &self,
+        proc: &Proc<D>,
+        subjects: &mut [Subject],
+        search: Search,
+        seen: Option<Seen>,
+        users: &Users<'_, D>,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<Searched> {
+        let frame = self.frame(proc);
+        let mut wanted = wanted(subjects);
+        let mut found = Found::default();
+        if wanted.is_empty() {
+            return Ok(Searched { found, reach: Reach::Host, may_be_hidden: false });
+        }
+        let walk = |wanted: &[u64], pids: &[u32]| {
+            let walk = Walk {
+                door: &self.door,
+                proc: &proc.dir,
+                wanted,
+                sockfs: proc.sockfs,
+                counts_descriptors: proc.counts_descriptors,
+                frame,
+                users,
+                threads: self.threads(),
+            };
+            walk.visit(pids)
+        };
+        let mut visited = Vec::new();
+        if search == Search::Nearest {
+            for reach in [Reach::Cgroup, Reach::User] {
+                let mut near = match reach {
+                    Reach::Cgroup => self.cgroup_members(subjects, gaps),
+                    // One pass over all is sooner done than a look at each.
+                    _ if self.bpf().is_ok() => break,
+                    _ => self.same_user(proc, &self.pids(proc)?, subjects),
+                };
+                near.retain(|pid| visited.binary_search(pid).is_err());
+                found.merge(walk(&wanted, &near));
+                visited.extend(near);
+                visited.sort_unstable();
+                retain_open(&mut wanted, &found);
+                if wanted.is_empty() && found.exhausted.is_none() {
+                    let may_be_hidden = found.is_blind() || proc.hides_processes;
+                    return Ok(Searched { found, reach, may_be_hidden });
+                }
+            }
+        }
+        if let Ok(bpf) = self.bpf() {
+            // What could not be looked into so far is looked into now.
+            let hits = std::mem::take(&mut found.hits);
+            found = Found { hits, cgroups: std::mem::take(&mut found.cgroups), ..Found::default() };
+            match self.search_by_iterator(bpf, (proc, &frame, users), subjects, &wanted, seen, gaps) {
+                Ok(more) => {
+                    found.merge(more);
+                    let may_be_hidden = found.is_blind();
+                    return Ok(Searched { found, reach: Reach::Host, may_be_hidden });
+                }
+                // With this source alone there is no other way.
+                Err(error) if self.options.source == Source::Bpf => return Err(error),
+                Err(_) => {
+                    gaps.push(Gap::new("bpf", "iterators", GapReason::Interrupted, 1));
+                    visited.clear();
+                }
+            }
+        }
+        self.search_by_walk(&walk, subjects, wanted, &visited, &mut found)?;
+        let may_be_hidden = found.is_blind() || proc.hides_processes;
+        Ok(Searched { found, reach: Reach::Host, may_be_hidden })
+    }
+
+    /// Looks at every process through the iterators, and once more for what nobody was seen to hold.
+    fn search_by_iterator(
+        &self,
+        bpf: &Bpf<D>,
+        (proc, frame, users): (&Proc<D>, &Frame, &Users<'_, D>),
+        subjects: &mut [Subject],
+        wanted: &[u64],
+        seen: Option<Seen>,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<Found> {
+        let look = |inodes: &[u64]| {
+            self.look_everywhere(bpf, inodes)
+                .map_err(|cause| Error::io("look at all descriptors with a BPF iterator", cause))
+        };
+        let seen = seen.map_or_else(|| look(wanted), Ok)?;
+        let mut found = self.recognise(proc, frame, users, seen, wanted, gaps);
+        let mut left = wanted.to_vec();
+        retain_open(&mut left, &found);
+        if !left.is_empty() {
+            self.look_again(subjects, &left, false)?;
+            let left = still_open(subjects, &left);
+            if !left.is_empty() {
+                let again = self.recognise(proc, frame, users, look(&left)?, &left, gaps);
+                found.merge(again);
+            }
+        }
+        match found.exhausted.take() {
+            Some(exhausted) => Err(Error::io("read the processes that hold sockets", exhausted)),
+            None => Ok(found),
+        }
+    }
+
+    /// Looks into every process in `/proc` but those already `visited`, and once more for what nobody was seen to hold.
+    fn search_by_walk(
+        &self,
+        walk: &dyn Fn(&[u64], &[u32]) -> Found,
+        subjects: &mut [Subject],
+        mut wanted: Vec<u64>,
+        visited: &[u32],
+        found: &mut Found,
+    ) -> Result<()> {
+        let proc = self.proc()?;
+        let pids = self.pids(proc)?;
+        let rest: Vec<_> = pids.iter().copied().filter(|pid| visited.binary_search(pid).is_err()).collect();
+        found.merge(walk(&wanted, &rest));
+        retain_open(&mut wanted, found);
+        if !wanted.is_empty() {
+            let may_be_hidden = found.is_blind() || proc.hides_processes;
+            self.look_again(subjects, &wanted, may_be_hidden)?;
+            // A socket may have been handed on behind the search's back: to a process that was born meanwhile, or to one
+            // that was looked into before. Where some cannot be looked into, a second look proves nothing.
+            let mut again = self.pids(proc)?;
+            if may_be_hidden {
+                again.retain(|pid| rest.binary_search(pid).is_err());
+            }
+            let wanted = still_open(subjects, &wanted);
+            if !wanted.is_empty() {
+                found.merge(walk(&wanted, &again));
+            }
+        }
+        match found.exhausted.take() {
+            Some(exhausted) => Err(Error::io("look into the processes in /proc", exhausted)),
+            None => Ok(()),
+        }
+    }
+
+    fn threads(&self) -> usize {
+        match self.options.threads {
+            0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX),
+            threads => threads,
+        }
+    }
+
+    /// Every process the caller can see, sorted.
+    fn pids(&self, proc: &Proc<D>) -> Result<Vec<u32>> {
+        let mut pids = Vec::new();
+        // The kernel goes on where a directory was left, so each listing needs a directory of its own.
+        let fresh = self.door.open_dir(&proc.dir, b".");
+        fresh
+            .and_then(|dir| self.door.list(&dir, &mut |entry| pids.extend(entry.number())))
+            .map_err(|cause| Error::io("list the processes in /proc", cause))?;
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    fn cgroup_members(&self, subjects: &[Subject], gaps: &mut Vec<Gap>) -> Vec<u32> {
+        let ids = cgroup_ids(subjects);
+        let paths = self.cgroups.paths(&self.door, ids, &BTreeSet::new(), gaps);
+        let mut members: Vec<_> =
+            paths.values().flat_map(|path| self.cgroups.members(&self.door, path, true)).collect();
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+
+    /// The processes whose directory belongs to a socket's user: an order to look in, nothing more.
+    fn same_user(&self, proc: &Proc<D>, pids: &[u32], subjects: &[Subject]) -> Vec<u32> {
+        let uids: BTreeSet<_> = subjects.iter().filter_map(|subject| subject.socket.uid).collect();
+        let is_theirs = |pid: &u32| {
+            self.door.stat(&proc.dir, pid.to_string().as_bytes()).is_ok_and(|dir| uids.contains(&dir.uid))
+        };
+        pids.iter().copied().filter(is_theirs).collect()
+    }
+
+    /// Looks once more at sockets that nobody was seen to hold: they may be gone, or in another state.
+    fn look_again(&self, subjects: &mut [Subject], unheld: &[u64], may_be_hidden: bool) -> Result<()> {
+        let is_unheld = |subject: &&mut Subject| unheld.binary_search(&subject.socket.inode).is_ok();
+        let mut open: Vec<_> = subjects.iter_mut().filter(is_unheld).collect();
+        if open.len() <= SINGLY {
+            return self.refresh_each(open.into_iter());
+        }
+        if may_be_hidden {
+            // Most of them are other users': what they are now does not change the answer.
+            return Ok(());
+        }
+        let tables: BTreeSet<_> = open
+            .iter()
+            .map(|subject| (subject.socket.endpoint.protocol, subject.socket.endpoint.family))
+            .collect();
+        let now = self.sockets(&Scope { tables: tables.into_iter().collect(), ..Scope::default() })?;
+        let now: BTreeMap<_, _> =
+            now.list.into_iter().map(|socket| ((socket.endpoint.protocol, socket.cookie), socket)).collect();
+        for subject in &mut open {
+            let key = (subject.socket.endpoint.protocol, subject.socket.cookie);
+            subject.become_now(now.get(&key).cloned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn refresh_each<'a>(&self, subjects: impl Iterator<Item = &'a mut Subject>) -> Result<()> {
+        for subject in subjects {
+            let now = self
+                .refresh(&subject.socket)
+                .map_err(|error| error.context(format!("look up {}", subject.socket.endpoint)))?;
+            subject.become_now(now);
+        }
+        Ok(())
+    }
+}
+
+impl Subject {
+    /// A file stands for it that somebody could hold.
+    fn is_open(&self) -> bool {
+        self.socket.inode != 0 && !self.gone
+    }
+
+    fn become_now(&mut self, now: Option<Socket>) {
+        match now {
+            Some(now) => {
+                self.changed |= now.endpoint != self.socket.endpoint || now.inode != self.socket.inode;
+                self.socket = now;
+            }
+            None => self.gone = true,
+        }
+    }
+}
+
+fn wanted(subjects: &[Subject]) -> Vec<u64> {
+    let mut wanted: Vec<_> =
+        subjects.iter().filter(|subject| subject.is_open()).map(|subject| subject.socket.inode).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
+/// Keeps the inodes that nobody was seen to hold.
+fn retain_open(wanted: &mut Vec<u64>, found: &Found) {
+    let held = found.inodes();
+    wanted.retain(|inode| held.binary_search(inode).is_err());
+}
+
+/// Those of `inodes` that a socket still has that somebody could hold.
+fn still_open(subjects: &[Subject], inodes: &[u64]) -> Vec<u64> {
+    wanted(subjects).into_iter().filter(|inode| inodes.binary_search(inode).is_ok()).collect()
+}
+
+pub(super) fn cgroup_ids(subjects: &[Subject]) -> BTreeSet<u64> {
+    subjects.iter().filter_map(|subject| subject.socket.cgroup).collect()
+}

@@ -1,0 +1,46 @@
+//! The tests, one module a subject.
+
+#[macro_use]
+mod stage;
+
+mod ask;
+mod cgroups;
+mod filters;
+mod holders;
+mod kinship;
+mod listeners;
+mod modules;
+mod names;
+mod namespaces;
+mod oracle;
+mod privileges;
+mod races;
+mod seen;
+mod states;
+mod unaccepted;
+mod zones;
+
+use sockowner_testkit::Requirement;
+
+/// Every test; `needs` is what the source needs that they are for.
+pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {
+    stage::run(
+        needs,
+        &[
+            listeners::TESTS,
+            holders::TESTS,
+            kinship::TESTS,
+            states::TESTS,
+            unaccepted::TESTS,
+            cgroups::TESTS,
+            privileges::TESTS,
+            names::TESTS,
+            modules::TESTS,
+            namespaces::TESTS,
+            zones::TESTS,
+            filters::TESTS,
+            races::TESTS,
+            oracle::TESTS,
+        ],
+    )
+}

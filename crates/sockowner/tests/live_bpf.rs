@@ -1,0 +1,29 @@
+//! The same tests, owners from BPF iterators wherever the one who asks may have them.
+#![cfg_attr(
+    target_os = "linux",
+    expect(clippy::unwrap_used, reason = "a test; clippy.toml knows only those of libtest by themselves")
+)]
+
+#[cfg(target_os = "linux")]
+#[path = "live/mod.rs"]
+mod live;
+
+/// Where owners come from. Some tests ask as users that may not load a program.
+#[cfg(target_os = "linux")]
+const SOURCE: sockowner::Source = sockowner::Source::Auto;
+
+#[cfg(target_os = "linux")]
+fn loads() -> Result<(), String> {
+    let open = sockowner::Query::builder().source(sockowner::Source::Bpf).open();
+    open.map(drop).map_err(|error| format!("{error:#}"))
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    live::main(&[sockowner_testkit::Requirement::Custom("BPF iterators", loads)])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("SKIPPED live: the library has no backend but Linux's");
+}
