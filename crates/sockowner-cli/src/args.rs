@@ -30,6 +30,26 @@ pub(crate) enum Command {
     /// Explain one endpoint in full
     #[command(after_help = help::WHO)]
     Who(Who),
+    /// Tell where owners come from here, what was refused and how to enable it
+    Status,
+    /// Let others see owners without privileges of their own
+    #[command(subcommand, after_help = help::SHARE)]
+    Share(Share),
+}
+
+/// What `share` is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Share {
+    /// Share the BPF iterators: a group then sees the owners of every user's sockets
+    Enable {
+        /// The group, which must exist
+        #[arg(long, default_value = "sockowner", value_name = "GROUP", value_parser = NonEmptyStringValueParser::new())]
+        group: String,
+    },
+    /// End sharing
+    Disable,
+    /// Tell with whom is shared
+    Status,
 }
 
 /// Options of every command.

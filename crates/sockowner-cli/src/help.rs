@@ -3,9 +3,11 @@
 /// Both forms of the command line.
 pub(crate) const USAGE: &str = "\
 sockowner [OPTIONS]                          list endpoints
-       sockowner who [OPTIONS] ENDPOINT [REMOTE]    explain one in full";
+       sockowner who [OPTIONS] ENDPOINT [REMOTE]    explain one in full
+       sockowner status                      tell where owners come from
+       sockowner share enable|disable|status let a group see all owners";
 
-/// Without a list of commands: the usage names the only one.
+/// Without a list of commands: the usage names them.
 pub(crate) const TEMPLATE: &str = "\
 {before-help}{about-with-newline}
 {usage-heading} {usage}
@@ -67,3 +69,9 @@ Examples:
 
 Exit: 0 found, 1 nothing matched, 2 wrong usage or a failure, 3 with --strict where
 something is missing for want of permission.";
+
+/// Below the help of `share`.
+pub(crate) const SHARE: &str = "\
+Needs root. Iterators of the kernel are pinned in /run/sockowner/bpf until `disable` or
+the next start of the machine. WHOEVER IS IN THE GROUP SEES THE CONNECTIONS OF EVERY
+USER, and which processes have them. Everybody else sees the owners of his own sockets.";

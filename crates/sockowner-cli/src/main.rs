@@ -14,6 +14,8 @@ mod messages;
 mod naming;
 mod nothing;
 mod output;
+mod share;
+mod status;
 mod table;
 mod text;
 mod usage;
@@ -66,6 +68,8 @@ fn main() -> ExitCode {
     };
     let ended = match &cli.command {
         Some(Command::Who(asked)) => who::run(asked, &cli.general),
+        Some(Command::Status) => status::run(&cli.general),
+        Some(Command::Share(asked)) => share::run(asked),
         None => list::run(&cli),
     };
     match ended {

@@ -55,6 +55,20 @@ pub enum Source {
     Proc,
 }
 
+/// One place that owners can come from, and whether they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SourceState {
+    /// The source.
+    pub source: Source,
+    /// Answers come from it.
+    pub in_use: bool,
+    /// How it is had, where there are several ways; and what it shows, where that is not everything.
+    pub detail: Option<&'static str>,
+    /// Why it cannot be used: each way that was tried, and what the system said.
+    pub refused: Vec<String>,
+}
+
 impl QueryBuilder {
     /// Takes owners from this source.
     #[must_use]
@@ -100,6 +114,14 @@ impl Query {
     /// Chooses how to work first.
     pub fn builder() -> QueryBuilder {
         QueryBuilder::default()
+    }
+
+    /// Where owners can come from, best first; what has not been needed yet is tried now.
+    ///
+    /// # Platform
+    /// Linux: [`Source::Bpf`] and [`Source::Proc`].
+    pub fn sources(&self) -> Vec<SourceState> {
+        self.system.sources()
     }
 
     /// Every endpoint that `filter` takes, of the query's network namespace.

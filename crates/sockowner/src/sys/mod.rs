@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `System` | the open backend; `Send + Sync`, one for the life of a [`Query`](crate::Query) |
 //! | `System::open(Options) -> Result<System>` | opens it; fails only where no question could be answered |
+//! | `System::sources(&self) -> Vec<SourceState>` | where owners can come from, and whether they do |
 //! | `System::sockets(&self, &Scope) -> Result<Sockets>` | lists sockets without owners, in the caller's network namespace; a table that cannot be read while others can is a gap |
 //! | `System::connection(&self, Protocol, Address, Address) -> Result<Option<Socket>>` | the one socket with exactly this local and remote address, if an exact lookup finds it; `None` says nothing |
 //! | `System::survey(&self, &Scope) -> Result<(Sockets, Option<Seen>)>` | lists sockets and, where it can, looks at all processes meanwhile |
@@ -63,7 +64,7 @@ pub(crate) enum Search {
 }
 
 #[cfg(target_os = "linux")]
-mod linux;
+pub(crate) mod linux;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{System, boot, module_of};
 

@@ -1,7 +1,7 @@
 //! Stands in where there is no backend: refuses with one sentence.
 
 use super::{Options, Scope, Search, Sockets};
-use crate::{Address, Entry, Error, ErrorKind, Gap, Identity, Module, Protocol, Result, Socket};
+use crate::{Address, Entry, Error, ErrorKind, Gap, Identity, Module, Protocol, Result, Socket, SourceState};
 
 #[derive(Debug)]
 pub(crate) enum System {}
@@ -28,6 +28,10 @@ pub(crate) fn boot() -> Option<u64> {
 impl System {
     pub(crate) fn open(_: Options) -> Result<Self> {
         refuse()
+    }
+
+    pub(crate) fn sources(&self) -> Vec<SourceState> {
+        match *self {}
     }
 
     pub(crate) fn sockets(&self, _: &Scope) -> Result<Sockets> {

@@ -21,8 +21,8 @@ use super::walk::{Found, Hit};
 use super::{Proc, System};
 use crate::{Error, ErrorKind, Executable, FileId, Gap, Process};
 
-/// Where root shares iterators with a group.
-pub(crate) const SHARED: &[u8] = b"/run/sockowner/bpf/all";
+/// Where root shares iterators.
+const SHARED: &[u8] = b"/run/sockowner/bpf";
 /// `/proc` counts start times in these; the iterators tell nanoseconds.
 const NANOSECONDS: u64 = 1_000_000_000;
 
@@ -30,6 +30,10 @@ const NANOSECONDS: u64 = 1_000_000_000;
 #[derive(Debug)]
 pub(crate) struct Bpf<D: Door> {
     iterators: D::Iterators,
+    /// They show everybody's sockets, not one user's alone.
+    pub(super) shows_all: bool,
+    /// How they were had.
+    pub(super) origin: &'static str,
     /// One pass at a time: what is wanted is told to all of them.
     pass: Mutex<()>,
 }
@@ -49,6 +53,15 @@ impl Refused {
 pub(crate) struct Seen {
     descriptors: Vec<Descriptor>,
     processes: BTreeMap<Key, (ProcessFixed, Vec<u8>)>,
+    /// Every process that was visited, sorted.
+    visited: Vec<u32>,
+}
+
+impl Seen {
+    /// Those of `pids` that were not visited: too young, or kept from iterators, as some kernels keep their first process.
+    pub(super) fn unvisited(&self, pids: &[u32]) -> Vec<u32> {
+        pids.iter().copied().filter(|pid| self.visited.binary_search(pid).is_err()).collect()
+    }
 }
 
 /// A process: its number, and when it started in nanoseconds.
@@ -72,12 +85,17 @@ impl<D: Door> Bpf<D> {
                 "this user namespace has other user numbers than the iterators tell".to_owned(),
             ]));
         }
+        let opened = |iterators, origin| {
+            let shows_all = door.show_all(&iterators);
+            let origin = if shows_all { origin } else { "shared by root: the sockets of this user" };
+            Ok(Self { iterators, shows_all, origin, pass: Mutex::default() })
+        };
         let own = match door.load_iterators() {
-            Ok(iterators) => return Ok(Self { iterators, pass: Mutex::default() }),
+            Ok(iterators) => return opened(iterators, "loaded by this process"),
             Err(refusal) => refusal,
         };
-        match door.shared_iterators(SHARED) {
-            Ok(iterators) => Ok(Self { iterators, pass: Mutex::default() }),
+        match door.open_shared(SHARED) {
+            Ok(iterators) => opened(iterators, "shared by root"),
             Err(shared) => Err(Refused([own, shared].iter().map(Refusal::to_string).collect())),
         }
     }
@@ -99,17 +117,17 @@ impl<D: Door> Bpf<D> {
             Some(rest.len())
         })?;
         drop(pass);
-        if !seen.descriptors.is_empty() {
-            let holders: BTreeSet<_> = seen.descriptors.iter().map(|descriptor| descriptor.process).collect();
-            self.records(door, Pass::Processes, |bytes| {
-                let (row, rest) = ProcessRow::take(bytes)?;
-                let key = (row.fixed.pid, row.fixed.start);
-                if holders.contains(&key) {
-                    seen.processes.insert(key, (row.fixed, row.path.to_vec()));
-                }
-                Some(rest.len())
-            })?;
-        }
+        let holders: BTreeSet<_> = seen.descriptors.iter().map(|descriptor| descriptor.process).collect();
+        self.records(door, Pass::Processes, |bytes| {
+            let (row, rest) = ProcessRow::take(bytes)?;
+            let key = (row.fixed.pid, row.fixed.start);
+            seen.visited.push(row.fixed.pid);
+            if holders.contains(&key) {
+                seen.processes.insert(key, (row.fixed, row.path.to_vec()));
+            }
+            Some(rest.len())
+        })?;
+        seen.visited.sort_unstable();
         Ok(seen)
     }
 
@@ -162,7 +180,7 @@ impl<D: Door> System<D> {
         proc: &Proc<D>,
         frame: &Frame,
         users: &Users<'_, D>,
-        mut seen: Seen,
+        (seen, shows_all): (&mut Seen, bool),
         wanted: &[u64],
         gaps: &mut Vec<Gap>,
     ) -> Found {
@@ -178,11 +196,13 @@ impl<D: Door> System<D> {
             if pid == 0 {
                 continue;
             }
-            let Some((row, path)) = seen.processes.get(&key) else {
-                found.vanished.add(pid);
-                continue;
+            let made = match seen.processes.get(&key) {
+                Some((row, path)) => maker.process(row, path),
+                // Where processes are not told they are read.
+                None if !shows_all => maker.by_proc(key),
+                None => Err(io::ErrorKind::NotFound.into()),
             };
-            match maker.process(row, path) {
+            match made {
                 Ok(mut process) => {
                     process.user = process.uid.and_then(|uid| users.name(uid));
                     processes.insert(key, Arc::new(process));
@@ -275,7 +295,7 @@ impl<D: Door> Maker<'_, D> {
         if let Some(process) = self.by_row(row, path, ticks) {
             return Ok(process);
         }
-        match self.by_proc(row, ticks) {
+        match self.by_proc((row.pid, row.start)) {
             Ok(mut process) => {
                 if process.executable.is_none() {
                     claim_path(&mut process, row, path);
@@ -346,11 +366,12 @@ impl<D: Door> Maker<'_, D> {
     }
 
     /// The process as proc(5) tells it, if it is still that one.
-    fn by_proc(&self, row: &ProcessFixed, ticks: u64) -> io::Result<Process> {
+    fn by_proc(&self, (pid, start): Key) -> io::Result<Process> {
         let door = &self.system.door;
-        let dir = door.open_dir(&self.proc.dir, row.pid.to_string().as_bytes())?;
+        let dir = door.open_dir(&self.proc.dir, pid.to_string().as_bytes())?;
         let process = process::read(door, &dir, self.frame)?.process;
-        if process.start.ticks == ticks { Ok(process) } else { Err(io::ErrorKind::NotFound.into()) }
+        let is_same = process.start.ticks == ticks(start, self.frame.now.ticks_per_second);
+        if is_same { Ok(process) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 }
 

@@ -118,3 +118,38 @@ fn one_socket_is_found_near_without_a_program_and_far_with_one() {
         assert_eq!(system.bpf.get().is_some(), loads);
     }
 }
+
+#[test]
+fn a_process_that_iterators_do_not_come_by_is_looked_into() {
+    let mut world = World { unvisited: vec![100], ..iterating() };
+    assert_eq!(holders(&only(Fake::new(world.clone()))), [(100, 100, 3)]);
+    let fds = vec![(3, sock(10))];
+    world.process(FakeProcess { pid: 100, private: true, fds, ..FakeProcess::default() });
+    let (entries, gaps) = snapshot(Fake::new(world)).unwrap();
+    assert_eq!(entries[0].attribution.reason(), Some(Reason::NotPermitted), "it may be the one");
+    assert_eq!(gaps.len(), 1);
+}
+
+#[test]
+fn an_iterator_for_ones_own_sockets_tells_their_holders_and_leaves_the_rest_to_proc() {
+    let mut world = World { shares_own: Some(7), ..small() };
+    // Ours, with a process that may not be looked into; another's, likewise; another's, with ours.
+    for (inode, uid, pid, private) in [(21, 7, 300, true), (22, 8, 301, true), (23, 8, 302, false)] {
+        let local = format!("127.0.0.2:{inode}");
+        tcp(&mut world, sockowner_wire::inet_diag::Row { uid, ..row(&local, inode) });
+        let fds = vec![(3, sock(inode.into()))];
+        world.process(FakeProcess { pid, fds, private, ..FakeProcess::default() });
+    }
+    let (entries, gaps) = snapshot(Fake::new(world)).unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.socket.inode, holders(e), e.attribution.reason())).collect();
+    assert_eq!(
+        told,
+        [
+            (10, vec![(100, 100, 3)], None),
+            (21, vec![(300, 300, 3)], None),
+            (22, vec![], Some(Reason::NotPermitted)),
+            (23, vec![(302, 302, 3)], None),
+        ]
+    );
+    assert_eq!(gaps.len(), 1);
+}

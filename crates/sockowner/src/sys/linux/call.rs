@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "kcmp and open_by_handle_at have no safe wrapper")]
 
 mod bpf;
+pub(crate) mod share;
 
 use std::cmp::Ordering;
 use std::io;
@@ -240,8 +241,12 @@ impl Door for Kernel {
         bpf::load()
     }
 
-    fn shared_iterators(&self, path: &[u8]) -> Result<bpf::Iterators, Refusal> {
+    fn open_shared(&self, path: &[u8]) -> Result<bpf::Iterators, Refusal> {
         bpf::open_shared(path)
+    }
+
+    fn show_all(&self, iterators: &bpf::Iterators) -> bool {
+        iterators.show_all()
     }
 
     fn iterate(

@@ -141,7 +141,9 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     /// Loads the iterators that show every process.
     fn load_iterators(&self) -> Result<Self::Iterators, Refusal>;
     /// Opens those that root shares in `path`.
-    fn shared_iterators(&self, path: &[u8]) -> Result<Self::Iterators, Refusal>;
+    fn open_shared(&self, path: &[u8]) -> Result<Self::Iterators, Refusal>;
+    /// They show every process and every socket; otherwise the sockets of one user, and of processes their numbers alone.
+    fn show_all(&self, iterators: &Self::Iterators) -> bool;
     /// Reads one pass to its end; `each` gets pieces that need not end with a record. One pass over holders at a time:
     /// what is wanted is told to all of them.
     fn iterate(

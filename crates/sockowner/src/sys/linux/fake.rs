@@ -63,6 +63,12 @@ pub(crate) struct World {
     pub(crate) kcmp_fails: Option<i32>,
     /// Threads that have descriptors of their own share one table.
     pub(crate) shares_tables: bool,
+    /// Root shares an iterator that shows this user his own sockets.
+    pub(crate) shares_own: Option<u32>,
+    /// What is open, whether or not the caller may see it.
+    pub(crate) open: BTreeMap<Vec<u8>, FileStat>,
+    /// Processes that iterators do not come by.
+    pub(crate) unvisited: Vec<u32>,
     /// The caller may load iterators.
     pub(crate) iterates: bool,
 }
@@ -212,7 +218,9 @@ impl World {
             } else {
                 Node::Link { text: format!("socket:[{}]", stat.inode).into_bytes(), stat: *stat }
             };
-            self.nodes.insert(format!("{path}/{fd}").into_bytes(), node);
+            let path = format!("{path}/{fd}").into_bytes();
+            self.open.insert(path.clone(), *stat);
+            self.nodes.insert(path, node);
         }
     }
 
@@ -221,6 +229,7 @@ impl World {
         let at = format!("/proc/{pid}").into_bytes();
         let below = format!("/proc/{pid}/").into_bytes();
         self.nodes.retain(|path, _| *path != at && !path.starts_with(&below));
+        self.open.retain(|path, _| !path.starts_with(&below));
         *self.generations.entry(pid).or_default() += 1;
     }
 
@@ -501,9 +510,14 @@ impl Door for Fake {
             .map_err(refuse)
     }
 
-    fn shared_iterators(&self, _: &[u8]) -> Result<(), Refusal> {
+    fn open_shared(&self, _: &[u8]) -> Result<(), Refusal> {
         let refuse = |error| Refusal { step: "open the shared iterators", error };
-        self.call(|_| Err(io::ErrorKind::NotFound.into())).map_err(refuse)
+        let found = |world: &World| world.shares_own.map(drop).ok_or(io::ErrorKind::NotFound.into());
+        self.call(found).map_err(refuse)
+    }
+
+    fn show_all(&self, (): &()) -> bool {
+        self.world.lock().unwrap().iterates
     }
 
     fn iterate(&self, (): &(), pass: Pass<'_>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {

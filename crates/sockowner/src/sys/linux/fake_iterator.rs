@@ -1,6 +1,7 @@
 //! What the iterators would write about a made-up machine.
 
 use sockowner_wire::ProcStat;
+use sockowner_wire::inet_diag::Row;
 use sockowner_wire::iterator::{HolderRow, ProcessFixed, ProcessRow};
 
 use super::door::{FileKind, Pass, Wanted};
@@ -15,7 +16,8 @@ pub(super) fn pieces(world: &World, pass: Pass<'_>) -> Vec<Vec<u8>> {
         Pass::Holders { wanted, pid } => {
             holders(world, wanted, pid).iter().flat_map(HolderRow::encode).collect()
         }
-        Pass::Processes => processes(world),
+        Pass::Processes if world.iterates => processes(world),
+        Pass::Processes => Vec::new(),
     };
     bytes.chunks(100).map(<[u8]>::to_vec).collect()
 }
@@ -24,7 +26,8 @@ fn stats(world: &World) -> impl Iterator<Item = (String, ProcStat<'_>)> {
     world.nodes.iter().filter_map(|(path, node)| {
         let pid = std::str::from_utf8(path.strip_prefix(b"/proc/")?.strip_suffix(b"/stat")?).ok()?;
         let Node::File { content } = node else { return None };
-        Some((pid.to_owned(), ProcStat::parse(content).ok()?))
+        let stat = ProcStat::parse(content).ok()?;
+        (!world.unvisited.contains(&stat.pid)).then(|| (pid.to_owned(), stat))
     })
 }
 
@@ -36,13 +39,12 @@ fn holders(world: &World, wanted: Wanted<'_>, only: Option<u32>) -> Vec<HolderRo
     let mut rows = Vec::new();
     for (pid, stat) in stats(world).filter(|(_, stat)| only.is_none_or(|only| only == stat.pid)) {
         let tables = [format!("/proc/{pid}/fd/"), format!("/proc/{pid}/task/")];
-        for (path, node) in &world.nodes {
+        for (path, file) in &world.open {
             let Some(path) =
                 std::str::from_utf8(path).ok().filter(|path| tables.iter().any(|t| path.starts_with(t)))
             else {
                 continue;
             };
-            let Node::Link { stat: file, .. } = node else { continue };
             if file.kind != FileKind::Socket || file.device != SOCKFS {
                 continue;
             }
@@ -53,7 +55,11 @@ fn holders(world: &World, wanted: Wanted<'_>, only: Option<u32>) -> Vec<HolderRo
             if !wanted.inodes.is_empty() && !wanted.inodes.contains(&inode) {
                 continue;
             }
+            let is_theirs = |row: &Row| world.shares_own.is_none_or(|uid| row.uid == uid);
             let known = world.rows.iter().map(|(_, row)| row).find(|row| u64::from(row.inode) == inode);
+            if !world.iterates && !known.is_some_and(is_theirs) {
+                continue;
+            }
             rows.push(HolderRow {
                 inode,
                 cookie: known.map_or(1, |row| row.cookie),

@@ -19,6 +19,7 @@ mod fake_iterator;
 mod module;
 mod process;
 mod search;
+pub(crate) mod share;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,7 @@ use self::cgroup::Cgroups;
 use self::diag::Diag;
 use self::door::Door;
 use super::Options;
-use crate::{Result, Source};
+use crate::{Result, Source, SourceState};
 
 /// The open backend.
 #[derive(Debug)]
@@ -87,6 +88,26 @@ impl<D: Door> System<D> {
             system.bpf().map_err(Refused::to_error)?;
         }
         Ok(system)
+    }
+
+    /// Where owners can come from, and whether they do.
+    pub(crate) fn sources(&self) -> Vec<SourceState> {
+        let bpf = self.bpf();
+        let iterators = SourceState {
+            source: Source::Bpf,
+            in_use: bpf.is_ok(),
+            detail: bpf.ok().map(|bpf| bpf.origin),
+            refused: bpf.err().map_or_else(Vec::new, |refused| refused.0.clone()),
+        };
+        let shows_all = bpf.is_ok_and(|bpf| bpf.shows_all);
+        let hides = self.proc.as_ref().is_ok_and(|proc| proc.hides_processes);
+        let proc = SourceState {
+            source: Source::Proc,
+            in_use: self.proc.is_ok() && !shows_all,
+            detail: hides.then_some("other users' processes are not listed (hidepid)"),
+            refused: self.proc.as_ref().err().into_iter().cloned().collect(),
+        };
+        vec![iterators, proc]
     }
 
     /// The iterators, where they are wanted and can be had.

@@ -33,6 +33,15 @@ pub(super) struct Searched {
     pub(super) may_be_hidden: bool,
 }
 
+/// What every way of searching needs.
+struct Ground<'a, D: Door> {
+    proc: &'a Proc<D>,
+    frame: Frame,
+    users: &'a Users<'a, D>,
+    /// Looks into these processes in `/proc` for the sockets with these inode numbers.
+    walk: &'a dyn Fn(&[u64], &[u32]) -> Found,
+}
+
 impl<D: Door> System<D> {
     /// Lists sockets, and looks at all processes meanwhile where that takes one pass.
     ///
@@ -84,13 +93,14 @@ impl<D: Door> System<D> {
             };
             walk.visit(pids)
         };
+        let ground = Ground { proc, frame, users, walk: &walk };
         let mut visited = Vec::new();
         if search == Search::Nearest {
             for reach in [Reach::Cgroup, Reach::User] {
                 let mut near = match reach {
                     Reach::Cgroup => self.cgroup_members(subjects, gaps),
                     // One pass over all is sooner done than a look at each.
-                    _ if self.bpf().is_ok() => break,
+                    _ if self.bpf().is_ok_and(|bpf| bpf.shows_all) => break,
                     _ => self.same_user(proc, &self.pids(proc)?, subjects),
                 };
                 near.retain(|pid| visited.binary_search(pid).is_err());
@@ -108,11 +118,15 @@ impl<D: Door> System<D> {
             // What could not be looked into so far is looked into now.
             let hits = std::mem::take(&mut found.hits);
             found = Found { hits, cgroups: std::mem::take(&mut found.cgroups), ..Found::default() };
-            match self.search_by_iterator(bpf, (proc, &frame, users), subjects, &wanted, seen, gaps) {
+            match self.search_by_iterator(bpf, &ground, subjects, &wanted, seen, gaps) {
                 Ok(more) => {
                     found.merge(more);
-                    let may_be_hidden = found.is_blind();
-                    return Ok(Searched { found, reach: Reach::Host, may_be_hidden });
+                    if bpf.shows_all {
+                        let may_be_hidden = found.is_blind();
+                        return Ok(Searched { found, reach: Reach::Host, may_be_hidden });
+                    }
+                    retain_open(&mut wanted, &found);
+                    visited.clear();
                 }
                 // With this source alone there is no other way.
                 Err(error) if self.options.source == Source::Bpf => return Err(error),
@@ -122,7 +136,7 @@ impl<D: Door> System<D> {
                 }
             }
         }
-        self.search_by_walk(&walk, subjects, wanted, &visited, &mut found)?;
+        self.search_by_walk(&ground, subjects, wanted, &visited, &mut found)?;
         let may_be_hidden = found.is_blind() || proc.hides_processes;
         Ok(Searched { found, reach: Reach::Host, may_be_hidden })
     }
@@ -131,26 +145,35 @@ impl<D: Door> System<D> {
     fn search_by_iterator(
         &self,
         bpf: &Bpf<D>,
-        (proc, frame, users): (&Proc<D>, &Frame, &Users<'_, D>),
+        ground: &Ground<'_, D>,
         subjects: &mut [Subject],
         wanted: &[u64],
         seen: Option<Seen>,
         gaps: &mut Vec<Gap>,
     ) -> Result<Found> {
+        let Ground { proc, frame, users, walk } = ground;
         let look = |inodes: &[u64]| {
             self.look_everywhere(bpf, inodes)
                 .map_err(|cause| Error::io("look at all descriptors with a BPF iterator", cause))
         };
-        let seen = seen.map_or_else(|| look(wanted), Ok)?;
-        let mut found = self.recognise(proc, frame, users, seen, wanted, gaps);
+        let mut seen = seen.map_or_else(|| look(wanted), Ok)?;
+        let mut found = self.recognise(proc, frame, users, (&mut seen, bpf.shows_all), wanted, gaps);
         let mut left = wanted.to_vec();
         retain_open(&mut left, &found);
-        if !left.is_empty() {
+        // What shows one user's sockets says nothing about the others.
+        if bpf.shows_all && !left.is_empty() {
             self.look_again(subjects, &left, false)?;
-            let left = still_open(subjects, &left);
+            let mut left = still_open(subjects, &left);
             if !left.is_empty() {
-                let again = self.recognise(proc, frame, users, look(&left)?, &left, gaps);
+                let mut seen = look(&left)?;
+                let again = self.recognise(proc, frame, users, (&mut seen, bpf.shows_all), &left, gaps);
+                retain_open(&mut left, &again);
                 found.merge(again);
+                // That nobody has it can be said only of those that were visited.
+                let unvisited = seen.unvisited(&self.pids(proc)?);
+                if !left.is_empty() && !unvisited.is_empty() {
+                    found.merge(walk(&left, &unvisited));
+                }
             }
         }
         match found.exhausted.take() {
@@ -162,13 +185,15 @@ impl<D: Door> System<D> {
     /// Looks into every process in `/proc` but those already `visited`, and once more for what nobody was seen to hold.
     fn search_by_walk(
         &self,
-        walk: &dyn Fn(&[u64], &[u32]) -> Found,
+        &Ground { proc, walk, .. }: &Ground<'_, D>,
         subjects: &mut [Subject],
         mut wanted: Vec<u64>,
         visited: &[u32],
         found: &mut Found,
     ) -> Result<()> {
-        let proc = self.proc()?;
+        if wanted.is_empty() {
+            return Ok(());
+        }
         let pids = self.pids(proc)?;
         let rest: Vec<_> = pids.iter().copied().filter(|pid| visited.binary_search(pid).is_err()).collect();
         found.merge(walk(&wanted, &rest));

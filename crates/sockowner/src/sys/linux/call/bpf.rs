@@ -3,7 +3,7 @@
 
 use std::ffi::{CStr, c_int};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -16,6 +16,8 @@ use crate::sys::linux::door::{Pass, Refusal, WANTED_MAX};
 /// both.
 const SNAPSHOT: (&[u8], &[u8]) =
     (include_bytes!("../bpf/snapshot.insns"), include_bytes!("../bpf/snapshot.data"));
+/// The same of `bpf/own.bpf.c`.
+const OWN: (&[u8], &[u8]) = (include_bytes!("../bpf/own.insns"), include_bytes!("../bpf/own.data"));
 /// As it is in every program's license section; a GPL-compatible one is what the kernel's helpers demand.
 const LICENSE: &CStr = c"Dual MIT/GPL";
 
@@ -25,6 +27,7 @@ const BPF_FS_MAGIC: u64 = 0xcafe_4a11;
 const MAP_CREATE: c_int = 0;
 const MAP_UPDATE_ELEM: c_int = 2;
 const PROG_LOAD: c_int = 5;
+const OBJ_PIN: c_int = 6;
 const PROG_RUN: c_int = 10;
 const LINK_CREATE: c_int = 28;
 const ITER_CREATE: c_int = 33;
@@ -37,17 +40,30 @@ const TRACE_ITER: u32 = 28;
 const READ_LEN: usize = 32 * 1024;
 /// A read that meets a million objects and nothing to write ends in `EAGAIN`; so many are more than a machine has.
 const EMPTY_READS_MAX: u32 = 4096;
-/// The group alone may read what shows everybody's sockets; nobody may write.
+/// What root gives each, as a mask and a mode: the group alone may read what shows everybody's sockets; nobody may write.
+/// The kernel gives the root of the file system the sticky bit.
+const MOUNT: (u32, u32) = (0o6777, 0o755);
 const SHARED_DIR: (u32, u32) = (0o7777, 0o750);
 const SHARED_FILE: (u32, u32) = (0o7777, 0o440);
+const OWN_FILE: (u32, u32) = (0o7777, 0o444);
 
 /// Iterators that can be read.
 #[derive(Debug)]
 pub(crate) enum Iterators {
     /// Loaded by this process.
     Own { holders: OwnedFd, processes: OwnedFd, wanted: OwnedFd },
-    /// Pinned by root; the directory in which they are.
+    /// Pinned by root, for a group; the directory in which they are.
     Shared { dir: OwnedFd },
+    /// Pinned by root, for everybody: it shows whoever opens it the sockets of his own user.
+    SharedOwn { dir: OwnedFd },
+}
+
+/// Attached iterators that wait to be pinned.
+#[derive(Debug)]
+pub(super) struct Programs {
+    pub(super) holders: OwnedFd,
+    pub(super) processes: OwnedFd,
+    pub(super) own: OwnedFd,
 }
 
 /// Where a light skeleton's loader program finds what it needs and leaves what it made: the header that every one has
@@ -74,8 +90,22 @@ struct MapSlot {
     initial_value: u64,
 }
 
+/// The same for `bpf/own.bpf.c`: no map, one program.
+#[repr(C)]
+#[derive(Default, FromBytes, IntoBytes)]
+struct OwnContext {
+    size: u32,
+    flags: u32,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    own_holders: c_int,
+    zero: u32,
+}
+
 const _: () = {
     assert!(size_of::<SnapshotContext>() == 64);
+    assert!(std::mem::offset_of!(OwnContext, own_holders) == 24);
     assert!(std::mem::offset_of!(SnapshotContext, wanted) == 24);
     assert!(std::mem::offset_of!(SnapshotContext, holders) == 56);
 };
@@ -122,22 +152,65 @@ fn owned(fd: c_int) -> Result<OwnedFd, Refusal> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Opens the iterators that root pinned in `path`, if they are what only root can have made.
+/// Loads and attaches what is to be shared: nothing of it can be told what is wanted.
+pub(super) fn load_to_share() -> Result<Programs, Refusal> {
+    let attach = |program: &OwnedFd| {
+        link(program, None).map_err(|error| Refusal { step: "attach an iterator", error })
+    };
+    let mut context = SnapshotContext { size: 64, ..SnapshotContext::default() };
+    run_skeleton(SNAPSHOT, context.as_mut_bytes())?;
+    let maps = [owned(context.wanted.fd), owned(context.scratch.fd)];
+    let programs = [owned(context.holders), owned(context.processes)];
+    // The programs keep them; of the array nobody has a descriptor any more, so it stays zero.
+    maps.into_iter().try_for_each(|map| map.map(drop))?;
+    let [holders, processes] = programs;
+    let (holders, processes) = (attach(&holders?)?, attach(&processes?)?);
+    // What the loader is told ends with the last slot.
+    let mut context = OwnContext { size: 28, ..OwnContext::default() };
+    run_skeleton(OWN, &mut context.as_mut_bytes()[..28])?;
+    let own = attach(&owned(context.own_holders)?)?;
+    Ok(Programs { holders, processes, own })
+}
+
+/// Gives a link a name on a BPF file system.
+pub(super) fn pin(link: &OwnedFd, path: &CStr) -> io::Result<()> {
+    let mut request = Request::default();
+    request.point(0, path.as_ptr().addr());
+    request.set(8, raw(link));
+    // SAFETY: BPF_OBJ_PIN reads a string at `pathname`, which outlives the call, and numbers.
+    unsafe { bpf(OBJ_PIN, &mut request, 16) }.map(drop)
+}
+
+/// Opens the iterators that root shares in `path`, if they are what only root can have made: those for a group, where
+/// the caller is in it, else those for everybody.
 pub(super) fn open_shared(path: &[u8]) -> Result<Iterators, Refusal> {
+    let refuse = |error: io::Error| Refusal { step: "open the shared iterators", error };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let open = || -> io::Result<OwnedFd> {
-        let dir = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
-        is_roots(&dir, FileType::Directory, SHARED_DIR)?;
+    let open = |at: BorrowedFd<'_>, path: &[u8], mode| -> io::Result<OwnedFd> {
+        let dir = rustix::fs::openat(at, path, flags, Mode::empty())?;
+        is_roots(&dir, FileType::Directory, mode)?;
         Ok(dir)
     };
-    let dir = open().map_err(|error| Refusal { step: "open the shared iterators", error })?;
-    Ok(Iterators::Shared { dir })
+    let root = open(CWD, path, MOUNT).map_err(refuse)?;
+    match open(root.as_fd(), b"all", SHARED_DIR) {
+        Ok(dir) => Ok(Iterators::Shared { dir }),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            shared(&root, c"own", OWN_FILE).map_err(refuse)?;
+            Ok(Iterators::SharedOwn { dir: root })
+        }
+        Err(error) => Err(refuse(error)),
+    }
+}
+
+/// On a BPF file system.
+pub(super) fn is_bpf_fs(file: impl AsFd) -> io::Result<bool> {
+    Ok(u64::try_from(rustix::fs::fstatfs(&file)?.f_type) == Ok(BPF_FS_MAGIC))
 }
 
 /// An error unless `file` is root's, on a BPF file system, and has exactly these permissions.
 fn is_roots(file: impl AsFd, kind: FileType, (mask, mode): (u32, u32)) -> io::Result<()> {
     let refuse = |why| Err(io::Error::other(why));
-    if u64::try_from(rustix::fs::fstatfs(&file)?.f_type) != Ok(BPF_FS_MAGIC) {
+    if !is_bpf_fs(&file)? {
         return refuse("not on a BPF file system");
     }
     let stat = rustix::fs::fstat(&file)?;
@@ -164,8 +237,11 @@ pub(super) fn iterate(iterators: &Iterators, pass: Pass<'_>, each: &mut dyn FnMu
             iterator(holders, pid)?
         }
         (Iterators::Own { processes, .. }, Pass::Processes) => iterator(processes, None)?,
-        (Iterators::Shared { dir }, Pass::Holders { .. }) => shared(dir, c"holders")?,
-        (Iterators::Shared { dir }, Pass::Processes) => shared(dir, c"processes")?,
+        (Iterators::Shared { dir }, Pass::Holders { .. }) => shared(dir, c"holders", SHARED_FILE)?,
+        (Iterators::Shared { dir }, Pass::Processes) => shared(dir, c"processes", SHARED_FILE)?,
+        (Iterators::SharedOwn { dir }, Pass::Holders { .. }) => shared(dir, c"own", OWN_FILE)?,
+        // Of processes it tells nothing but who they are: the rest is read where everybody may.
+        (Iterators::SharedOwn { .. }, Pass::Processes) => return Ok(()),
     };
     let mut buffer = vec![0; READ_LEN];
     let mut empty = 0;
@@ -179,10 +255,10 @@ pub(super) fn iterate(iterators: &Iterators, pass: Pass<'_>, each: &mut dyn FnMu
     }
 }
 
-fn shared(dir: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+fn shared(dir: &OwnedFd, name: &CStr, mode: (u32, u32)) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::openat(dir, name, flags, Mode::empty())?;
-    is_roots(&file, FileType::RegularFile, SHARED_FILE)?;
+    is_roots(&file, FileType::RegularFile, mode)?;
     Ok(file)
 }
 
@@ -286,6 +362,13 @@ struct Request([u8; 144]);
 impl Default for Request {
     fn default() -> Self {
         Self([0; 144])
+    }
+}
+
+impl Iterators {
+    /// They show every process and every socket.
+    pub(crate) fn show_all(&self) -> bool {
+        !matches!(self, Self::SharedOwn { .. })
     }
 }
 

@@ -1,0 +1,44 @@
+//! `sockowner share`: iterators for those who may not load them.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use sockowner::os::linux::share::{self, Shared};
+
+use crate::args::Share;
+use crate::messages::say;
+use crate::{Status, output};
+
+/// Does what the command line says.
+pub(crate) fn run(asked: &Share) -> anyhow::Result<Status> {
+    match asked {
+        Share::Enable { group } => {
+            share::enable(group)?;
+            say(&format!("the group {group} can now see the owners of every user's sockets"));
+            Ok(Status::Found)
+        }
+        Share::Disable => {
+            let was_shared = share::disable()?;
+            say(if was_shared { "nothing is shared any more" } else { "nothing was shared" });
+            Ok(Status::Found)
+        }
+        Share::Status => {
+            let shared = share::status()?;
+            output::text(|out| writeln!(out, "{}", sentence(shared))).context(output::WRITING)?;
+            Ok(if shared.is_some() { Status::Found } else { Status::Nothing })
+        }
+    }
+}
+
+/// With whom is shared, for people.
+pub(crate) fn sentence(shared: Option<Shared>) -> String {
+    let Some(shared) = shared else { return "not shared".to_owned() };
+    let Some(gid) = shared.group else {
+        return "incomplete: run 'sudo sockowner share enable' again".to_owned();
+    };
+    // A group that was deleted leaves its number.
+    match share::group_name(gid) {
+        Ok(Some(name)) => format!("shared with the group {name}, and with everybody his own"),
+        Ok(None) | Err(_) => format!("shared with the group number {gid}, and with everybody his own"),
+    }
+}
