@@ -7,6 +7,9 @@
 use std::io;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+use rustix::thread::{CapabilitySets, set_capabilities, set_keep_capabilities};
+
+pub use rustix::thread::CapabilitySet;
 
 /// The ordinary user of the tests: any number that is not root's will do, the account need not exist.
 pub const ORDINARY_UID: u32 = 1000;
@@ -17,8 +20,13 @@ pub const ORDINARY_UID: u32 = 1000;
 /// Meant for scenarios: first set the stage as root, then look at it as somebody else. Actors that root started
 /// stay root's; they end with the scenario.
 pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
-    // SAFETY: a count of 0 makes the kernel read nothing through the pointer, so null is allowed.
-    check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+    become_member(uid, gid, &[])
+}
+
+/// As [`become_user`], a member of these groups too.
+pub fn become_member(uid: u32, gid: u32, groups: &[u32]) -> io::Result<()> {
+    // SAFETY: the kernel reads `groups.len()` numbers at the pointer, which the slice holds.
+    check(unsafe { libc::setgroups(groups.len(), groups.as_ptr()) })?;
     // SAFETY: takes three numbers and touches no memory of ours; glibc applies it to every thread.
     check(unsafe { libc::setresgid(gid, gid, gid) })?;
     // SAFETY: as above.
@@ -27,6 +35,14 @@ pub fn become_user(uid: u32, gid: u32) -> io::Result<()> {
     // its own /proc directory would belong to root.
     set_dumpable_behavior(DumpableBehavior::Dumpable)?;
     Ok(())
+}
+
+/// As [`become_user`], but the calling thread keeps these capabilities and what is started from it gets them not.
+pub fn become_user_with(uid: u32, gid: u32, kept: CapabilitySet) -> io::Result<()> {
+    set_keep_capabilities(true)?;
+    become_user(uid, gid)?;
+    let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
+    Ok(set_capabilities(None, sets)?)
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
