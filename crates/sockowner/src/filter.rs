@@ -22,6 +22,7 @@ pub struct Filter {
     containers: Vec<String>,
     executables: Vec<OsString>,
     without_owners: bool,
+    every_namespace: bool,
 }
 
 impl Filter {
@@ -105,6 +106,22 @@ impl Filter {
     pub fn without_owners(mut self) -> Self {
         self.without_owners = true;
         self
+    }
+
+    /// Those of every network namespace, not of the query's alone. Tell them apart by
+    /// [`Socket::netns`](crate::Socket::netns): the same addresses may be in several.
+    ///
+    /// # Platform
+    /// Linux: needs [`Source::Bpf`](crate::Source::Bpf), and tells the sockets that a process has open. What could not
+    /// be told is a [gap](crate::Snapshot::gaps).
+    #[must_use]
+    pub fn every_namespace(mut self) -> Self {
+        self.every_namespace = true;
+        self
+    }
+
+    pub(crate) fn wants_every_namespace(&self) -> bool {
+        self.every_namespace
     }
 
     pub(crate) fn wants_owners(&self) -> bool {

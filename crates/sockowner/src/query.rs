@@ -124,7 +124,8 @@ impl Query {
         self.system.sources()
     }
 
-    /// Every endpoint that `filter` takes, of the query's network namespace.
+    /// Every endpoint that `filter` takes, of the query's network namespace unless it asks for
+    /// [every](Filter::every_namespace) one.
     ///
     /// # Platform
     /// Linux: one sock_diag dump a table, one walk over `/proc/PID/fd` of all processes.
@@ -141,7 +142,13 @@ impl Query {
         } else {
             (self.system.sockets(&scope(filter))?, None, Search::Never)
         };
-        let (mut entries, gaps) = self.system.attribute(listed.list, search, seen)?;
+        let (mut entries, mut gaps) = self.system.attribute(listed.list, search, seen)?;
+        if filter.wants_every_namespace() {
+            let (listed, seen) = self.system.abroad(&scope(filter))?;
+            let (others, more) = self.system.attribute(listed.list, search, seen)?;
+            entries.extend(others);
+            gaps.extend(join(listed.gaps, more));
+        }
         // A socket that changed while its owner was looked for may be in a state that was not asked for.
         entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
         Ok(Snapshot::new(entries, join(listed.gaps, gaps)))

@@ -10,6 +10,7 @@
 //! | `System::sockets(&self, &Scope) -> Result<Sockets>` | lists sockets without owners, in the caller's network namespace; a table that cannot be read while others can is a gap |
 //! | `System::connection(&self, Protocol, Address, Address) -> Result<Option<Socket>>` | the one socket with exactly this local and remote address, if an exact lookup finds it; `None` says nothing |
 //! | `System::survey(&self, &Scope) -> Result<(Sockets, Option<Seen>)>` | lists sockets and, where it can, looks at all processes meanwhile |
+//! | `System::abroad(&self, &Scope) -> Result<(Sockets, Option<Seen>)>` | the same for all other network namespaces, as far as it can |
 //! | `System::attribute(&self, Vec<Socket>, Search, Option<Seen>) -> Result<(Vec<Entry>, Vec<Gap>)>` | adds users, cgroups, services, owners or reasons; one entry for each socket, in order |
 //! | `Seen` | what a look at all processes gave; the rest of the library only hands it on |
 //! | `module_of(&Identity) -> Result<Module>` | one name and path for a process; stateless |

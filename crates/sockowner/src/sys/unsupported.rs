@@ -46,6 +46,10 @@ impl System {
         match *self {}
     }
 
+    pub(crate) fn abroad(&self, _: &Scope) -> Result<(Sockets, Option<Seen>)> {
+        match *self {}
+    }
+
     pub(crate) fn attribute(
         &self,
         _: Vec<Socket>,

@@ -3,6 +3,7 @@
 #[macro_use]
 mod stage;
 
+mod abroad;
 mod ask;
 mod cgroups;
 mod filters;
@@ -44,6 +45,7 @@ pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {
             oracle::TESTS,
             // What is shared is iterators.
             if crate::SOURCE == sockowner::Source::Proc { &[] } else { sharing::TESTS },
+            if crate::SOURCE == sockowner::Source::Proc { &[] } else { abroad::TESTS },
         ],
     )
 }

@@ -100,16 +100,33 @@ impl<D: Door> Bpf<D> {
         }
     }
 
+    /// Looks at every descriptor in every network namespace, and keeps what `is_wanted`.
+    pub(super) fn look_abroad(
+        &self,
+        door: &D,
+        is_wanted: impl FnMut(&HolderRow) -> bool,
+    ) -> io::Result<Seen> {
+        self.look_for(door, Pass::Holders { wanted: Wanted::default(), pid: None }, is_wanted)
+    }
+
     /// Looks at every descriptor of every process, or of one.
     fn look(&self, door: &D, wanted: Wanted<'_>, pid: Option<u32>) -> io::Result<Seen> {
-        let mut seen = Seen::default();
-        let pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
         // A pinned iterator shows every network namespace, whatever is wanted.
-        let is_wanted = |row: &HolderRow| {
+        self.look_for(door, Pass::Holders { wanted, pid }, |row| {
             (wanted.netns == 0 || row.netns == wanted.netns)
                 && (wanted.inodes.is_empty() || wanted.inodes.binary_search(&row.inode).is_ok())
-        };
-        self.records(door, Pass::Holders { wanted, pid }, |bytes| {
+        })
+    }
+
+    fn look_for(
+        &self,
+        door: &D,
+        holders: Pass<'_>,
+        mut is_wanted: impl FnMut(&HolderRow) -> bool,
+    ) -> io::Result<Seen> {
+        let mut seen = Seen::default();
+        let pass = self.pass.lock().unwrap_or_else(PoisonError::into_inner);
+        self.records(door, holders, |bytes| {
             let (row, rest) = HolderRow::take(bytes)?;
             if is_wanted(&row) {
                 seen.descriptors.push(Descriptor::from(&row));

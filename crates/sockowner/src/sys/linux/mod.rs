@@ -4,6 +4,7 @@
 //! lists and looks up with it; [`bpf`] and [`walk`] find who holds a socket, [`process`] reads one process, [`cgroup`]
 //! turns ids into paths; [`attribute`] puts them together. [`module`] names one process in as few calls as can be.
 
+mod abroad;
 mod attribute;
 mod bpf;
 #[cfg(test)]

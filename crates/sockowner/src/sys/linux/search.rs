@@ -259,7 +259,14 @@ impl<D: Door> System<D> {
     /// Looks once more at sockets that nobody was seen to hold: they may be gone, or in another state.
     fn look_again(&self, subjects: &mut [Subject], unheld: &[u64], may_be_hidden: bool) -> Result<()> {
         let is_unheld = |subject: &&mut Subject| unheld.binary_search(&subject.socket.inode).is_ok();
-        let mut open: Vec<_> = subjects.iter_mut().filter(is_unheld).collect();
+        let (mut open, abroad): (Vec<_>, Vec<_>) = subjects
+            .iter_mut()
+            .filter(is_unheld)
+            .partition(|subject| subject.socket.netns == self.diag.netns());
+        // Of another network namespace sock_diag knows nothing here: it was held, and nobody has it now.
+        for subject in abroad {
+            subject.gone = true;
+        }
         if open.len() <= SINGLY {
             return self.refresh_each(open.into_iter());
         }

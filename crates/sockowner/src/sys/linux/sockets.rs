@@ -151,12 +151,7 @@ impl<D: Door> System<D> {
             address
         };
         let has_peer = row.remote.port() != 0 || !row.remote.ip().is_unspecified();
-        let state = match (protocol, row.state) {
-            (Protocol::Udp, CLOSED) => State::UNCONNECTED,
-            // With a peer it is a connection that was reset and keeps the port it had asked for.
-            (Protocol::Tcp, CLOSED) if !has_peer => State::BOUND,
-            (_, number) => State::from_linux(number),
-        };
+        let state = state(protocol, row.state, has_peer);
         Socket {
             endpoint: Endpoint::new(
                 protocol,
@@ -191,6 +186,16 @@ impl<D: Door> System<D> {
                 .and_then(std::result::Result::ok);
             Interface::new(index, name.as_deref())
         })
+    }
+}
+
+/// The state that the kernel's number stands for.
+pub(super) fn state(protocol: Protocol, number: u8, has_peer: bool) -> State {
+    match (protocol, number) {
+        (Protocol::Udp, CLOSED) => State::UNCONNECTED,
+        // With a peer it is a connection that was reset and keeps the port it had asked for.
+        (Protocol::Tcp, CLOSED) if !has_peer => State::BOUND,
+        (_, number) => State::from_linux(number),
     }
 }
 
