@@ -6,6 +6,7 @@ mod stage;
 mod abroad;
 mod ask;
 mod cgroups;
+mod differential;
 mod filters;
 mod holders;
 mod kinship;
@@ -43,6 +44,7 @@ pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {
             filters::TESTS,
             races::TESTS,
             oracle::TESTS,
+            if crate::SOURCE == sockowner::Source::Proc { &[] } else { differential::TESTS },
             // What is shared is iterators.
             if crate::SOURCE == sockowner::Source::Proc { &[] } else { sharing::TESTS },
             if crate::SOURCE == sockowner::Source::Proc { &[] } else { abroad::TESTS },
