@@ -39,8 +39,17 @@ pub(crate) const GATES: &[Gate] = &[
     always("tidy", "the invariants of the house style", tidy),
     always("release", "cargo build --release, then run `sockowner`", release),
     always("targets", "the library compiles for other targets, warnings denied", targets),
+    full("kernel", "the kernel programs on Debian's stock kernel, emulated", crate::kernel::run),
     full("release-tests", "all tests again, optimized", crate::tests::optimized),
+    full(
+        "differential",
+        "both sources of owners beside each other, 10,000 times",
+        crate::tests::differential,
+    ),
+    full("contract-full", "the C contract with valgrind and the full counts", crate::tests::contract),
+    full("fuzz", "each fuzz target for 30 s, with the address sanitizer", crate::fuzz::run),
     full("stress", "the live tests three more times", crate::tests::stress),
+    full("bench-smoke", "the benchmark on a small load: all answers are right", crate::bench::smoke),
 ];
 
 type Run = fn(&Path, &mut Report) -> Result<Outcome>;
@@ -143,7 +152,7 @@ fn targets(root: &Path, _: &mut Report) -> Result<Outcome> {
 }
 
 /// The standard library for `target` is installed.
-fn has_std(target: &str) -> bool {
+pub(crate) fn has_std(target: &str) -> bool {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
     output.is_ok_and(|output| {

@@ -1,8 +1,11 @@
 //! `cargo xtask`: the gates of this workspace, run the same way by developers and by CI.
 
+mod bench;
 mod bpf;
 mod cargo;
+mod fuzz;
 mod gates;
+mod kernel;
 mod suite;
 mod summary;
 mod tests;
@@ -21,6 +24,9 @@ Usage: cargo xtask COMMAND
   ci GATE...         run these gates alone
   ci --list          list the gates: name, `always` or `--full`, what it does
   bpf                rebuild the kernel programs from bpf/ (clang, bpftool, libbpf's headers)
+  bench              measure against others, as root, and write BENCHMARKS.md
+  bench [--size 500x99|2000x5|1m] [--runs N] [--python PATH] [--smoke] [--hold]
+                     a part of it, and write nothing; --hold keeps the load for a profiler
   tidy               test the source tree against the invariants of the house style
   help               print this text
 
@@ -34,6 +40,7 @@ fn main() -> Result<ExitCode> {
     match args.split_first() {
         Some((&"ci", rest)) => ci(&root, rest),
         Some((&"bpf", [])) => bpf::write(&root).map(|()| ExitCode::SUCCESS),
+        Some((&"bench", rest)) => bench(&root, rest),
         Some((&"tidy", [])) => Ok(exit_code(tidy::run(&root)?.fatal == 0)),
         Some((&("help" | "-h" | "--help"), _)) => {
             print!("{HELP}");
@@ -69,6 +76,13 @@ fn ci(root: &Path, args: &[&str]) -> Result<ExitCode> {
         .iter()
         .filter(|gate| if names.is_empty() { full || !gate.full } else { names.contains(&gate.name) });
     Ok(exit_code(gates::run(root, chosen)?))
+}
+
+fn bench(root: &Path, args: &[&str]) -> Result<ExitCode> {
+    match bench::Asked::parse(args) {
+        Ok(asked) => Ok(exit_code(matches!(bench::run(root, &asked)?, gates::Outcome::Passed(_)))),
+        Err(problem) => Ok(usage(&problem)),
+    }
 }
 
 fn exit_code(ok: bool) -> ExitCode {

@@ -68,6 +68,20 @@ fn every_test(root: &Path, profile: &[&str], report: &mut Report) -> Result<Outc
     run(suites, report)
 }
 
+/// Both sources beside each other, 10,000 times.
+pub(crate) fn differential(root: &Path, report: &mut Report) -> Result<Outcome> {
+    let mut command = cargo(root, &["test", "-p", "sockowner", "--test", "live_bpf", "--", "churn"]);
+    command.env("SOCKOWNER_FULL", "1");
+    run(vec![("sockowner live_bpf, in full".into(), command, Harness::Libtest)], report)
+}
+
+/// The C contract with what takes minutes: under valgrind, and with all the calls that it demands.
+pub(crate) fn contract(root: &Path, report: &mut Report) -> Result<Outcome> {
+    let mut command = cargo(root, &["test", "-p", "sockowner-capi", "--test", "live_contract"]);
+    command.env("SOCKOWNER_FULL", "1");
+    run(vec![("sockowner-capi live_contract, in full".into(), command, Harness::Libtest)], report)
+}
+
 /// The live tests three times, to catch those that pass by luck.
 pub(crate) fn stress(root: &Path, report: &mut Report) -> Result<Outcome> {
     let mut live = live_suites(root)?;

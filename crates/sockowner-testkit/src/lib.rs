@@ -39,6 +39,7 @@
 
 mod actor;
 pub mod cgroup;
+pub mod load;
 pub mod netns;
 pub mod pid;
 pub mod pidns;

@@ -4,12 +4,16 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::{actor, pidns};
+use crate::{actor, load, pidns};
 
 /// First argument of a process that serves as an actor.
 pub(crate) const ACTOR: &str = "--sockowner-testkit-actor";
 /// First argument of a process that runs one scenario.
 pub(crate) const SCENARIO: &str = "--sockowner-testkit-scenario";
+/// First argument of a process of a load.
+pub(crate) const LOAD: &str = "--sockowner-testkit-load";
+/// First argument of a process that starts and measures a program.
+pub(crate) const LAUNCH: &str = "--sockowner-testkit-launch";
 
 /// To be called first in the `main` of every live test binary; `scenarios` are what
 /// [`Scenario`](crate::Scenario) can run by name.
@@ -22,6 +26,8 @@ pub fn main_prelude(scenarios: &[(&str, fn())]) {
     match args.next().as_deref() {
         Some(ACTOR) => actor::serve(args.next().as_deref()),
         Some(SCENARIO) => pidns::serve(scenarios, &args.collect::<Vec<_>>()),
+        Some(LOAD) => load::serve_worker(&args.collect::<Vec<_>>()),
+        Some(LAUNCH) => load::serve_launcher(&args.collect::<Vec<_>>()),
         _ => {}
     }
 }

@@ -14,6 +14,9 @@ mod disguises;
 #[path = "live_testkit/kin.rs"]
 mod kin;
 #[cfg(target_os = "linux")]
+#[path = "live_testkit/load.rs"]
+mod load;
+#[cfg(target_os = "linux")]
 #[path = "live_testkit/scenarios.rs"]
 mod scenarios;
 #[cfg(target_os = "linux")]
@@ -42,6 +45,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(scenarios::trials());
     trials.extend(cleanup::trials());
     trials.extend(seccomp::trials());
+    trials.extend(load::trials());
     sockowner_testkit::run(trials)
 }
 
