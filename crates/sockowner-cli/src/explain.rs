@@ -74,7 +74,7 @@ impl Page {
             block.datum("", &format!("command line: {}", command_line(words)))?;
         }
         if process.service != entry.service || process.container != entry.container {
-            let place = naming::place_of(process).unwrap_or_else(|| "no service or container".to_owned());
+            let place = naming::place_of(process).unwrap_or_else(|| "no service or container".into());
             block.datum("", &format!("now in {place}"))?;
         }
         Ok(())

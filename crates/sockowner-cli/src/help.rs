@@ -3,9 +3,7 @@
 /// Both forms of the command line.
 pub(crate) const USAGE: &str = "\
 sockowner [OPTIONS]                          list endpoints
-       sockowner who [OPTIONS] ENDPOINT [REMOTE]    explain one in full
-       sockowner status                      tell where owners come from
-       sockowner share enable|disable|status let a group see all owners";
+       sockowner who [OPTIONS] ENDPOINT [REMOTE]    explain one in full";
 
 /// Without a list of commands: the usage names them.
 pub(crate) const TEMPLATE: &str = "\
@@ -17,7 +15,7 @@ Options:
 
 /// Below `-h`.
 pub(crate) const SHORT: &str =
-    "Exit: 0 found, 1 nothing matched, 2 failure, 3 with --strict. More: sockowner --help";
+    "Exit: 0 found, 1 nothing matched, 2 failure, 3 with --strict. More: --help, status, share";
 
 /// Below `--help`.
 pub(crate) const LONG: &str = "\
@@ -45,6 +43,11 @@ Examples:
   sockowner --unit nginx                  what nginx.service has
   sockowner --user www-data --state established,close-wait
   sockowner --json | jq '.endpoints[].owner.pid'
+
+Other commands:
+  sockowner status                        where owners come from here, what was refused
+                                          and how to enable it
+  sockowner share enable|disable|status   let a group see the owners of all sockets
 
 Exit status:
   0  found, also where the owner is not known

@@ -1,5 +1,6 @@
 //! `sockowner`: the table of endpoints.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use anyhow::Context as _;
@@ -8,7 +9,7 @@ use sockowner::{Address, Entry, Query, Snapshot};
 use crate::args::Cli;
 use crate::table::{Cell, Column, Table};
 use crate::text::shown_os;
-use crate::{Status, json, messages, naming, nothing, output};
+use crate::{Status, address, json, messages, naming, nothing, output};
 
 /// What a cut cell keeps at least.
 const LEAST_UNIT: usize = 12;
@@ -51,64 +52,93 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Status> {
         output::data(|out| json::write(out, &snapshot)).context(output::WRITING)?;
     } else if !snapshot.entries().is_empty() {
         let table = table(&snapshot);
-        output::text(|out| table.write(out, output::width())).context(output::WRITING)?;
+        output::lines(|out, styled| table.write(out, output::width(), styled)).context(output::WRITING)?;
     }
     if snapshot.entries().is_empty() {
         messages::say(&nothing::sentence(&cli.list, &snapshot));
     }
     // JSON has its gaps; a table has no room for doubts.
     messages::say_what_is_missing(&snapshot, cli.general.strict || !cli.general.json);
-    Ok(Status::of(&snapshot, cli.general.strict))
+    let status = Status::of(&snapshot, cli.general.strict);
+    // The program ends, and its memory with it: to give it back piece by piece takes longer.
+    std::mem::forget(snapshot);
+    Ok(status)
 }
 
 fn table(snapshot: &Snapshot) -> Table<8> {
     let mut table = Table::new(COLUMNS);
+    // Texts that are made anew in each row keep their memory.
+    let (mut local, mut remote) = (String::new(), String::new());
     for entry in snapshot {
         let endpoint = &entry.socket.endpoint;
-        let (pid, process) = owner(entry);
+        let user = naming::user(entry.socket.uid, entry.user.as_deref());
+        let place = naming::place(entry);
+        let held = Held::of(entry);
+        let mut pid = itoa::Buffer::new();
         table.push([
-            Cell::whole(naming::protocol(endpoint)),
-            Cell::whole(endpoint.state.to_string()),
-            address(&endpoint.local),
-            endpoint.remote.as_ref().map_or_else(|| Cell::nothing("*"), address),
-            or_nothing(naming::user(entry.socket.uid, entry.user.as_deref()), LEAST_USER),
-            pid,
-            process,
-            or_nothing(naming::place(entry), LEAST_UNIT),
+            Cell::whole(&naming::protocol(endpoint)),
+            Cell::whole(&naming::state(endpoint.state)),
+            address(&mut local, &endpoint.local),
+            endpoint.remote.as_ref().map_or(Cell::nothing("*"), |peer| address(&mut remote, peer)),
+            or_nothing(user.as_deref(), LEAST_USER),
+            held.pid().map_or(Cell::nothing("-"), |number| Cell::whole(pid.format(number))),
+            held.cell(),
+            or_nothing(place.as_deref(), LEAST_UNIT),
         ]);
     }
     table
 }
 
-fn or_nothing(text: Option<String>, least: usize) -> Cell {
-    text.map_or_else(|| Cell::nothing("-"), |text| Cell::new(text, least))
+fn or_nothing(text: Option<&str>, least: usize) -> Cell<'_> {
+    text.map_or(Cell::nothing("-"), |text| Cell::new(text, least))
 }
 
-fn address(address: &Address) -> Cell {
-    let text = address.to_string();
-    let (least, before_port) = match address.ip {
-        IpAddr::V4(_) => (usize::MAX, ':'),
-        IpAddr::V6(_) => (LEAST_ADDRESS, ']'),
+fn address<'a>(text: &'a mut String, address: &Address) -> Cell<'a> {
+    let least = match address.ip {
+        IpAddr::V4(_) => usize::MAX,
+        IpAddr::V6(_) => LEAST_ADDRESS,
     };
-    let (host, port) = text.split_at(text.rfind(before_port).unwrap_or(text.len()));
-    Cell::new(host, least).cut_in_the_middle(port)
+    text.clear();
+    let port = address::push(text, address);
+    Cell::new(text, least).cut_in_the_middle(port)
 }
 
-/// Pid and process, or the reason why there is none.
-fn owner(entry: &Entry) -> (Cell, Cell) {
-    let Some((process, _)) = entry.attribution.primary_owner() else {
-        let why = match entry.attribution.reason() {
-            Some(reason) => Cell::new(naming::reason(reason), LEAST_REASON).dim(),
-            None => Cell::nothing("-"),
+/// Who holds an endpoint, in words.
+enum Held<'a> {
+    /// A process by pid and name. The last bytes of the name, so many, count the others.
+    By(u32, Cow<'a, str>, usize),
+    /// Nobody is named, for this reason.
+    ByNobody(String),
+    NotAsked,
+}
+
+impl<'a> Held<'a> {
+    fn of(entry: &'a Entry) -> Self {
+        let Some((process, _)) = entry.attribution.primary_owner() else {
+            let reason = entry.attribution.reason();
+            return reason.map_or(Self::NotAsked, |reason| Self::ByNobody(naming::reason(reason)));
         };
-        return (Cell::nothing("-"), why);
-    };
-    let name = Cell::new(shown_os(&process.name), LEAST_PROCESS);
-    let name = match processes(entry) {
-        0 | 1 => name,
-        count => name.ending_in(&format!(" +{}", count - 1)),
-    };
-    (Cell::whole(process.pid.to_string()), name)
+        let name = shown_os(&process.name);
+        match processes(entry) {
+            0 | 1 => Self::By(process.pid, name, 0),
+            count => {
+                let others = format!(" +{}", count - 1);
+                Self::By(process.pid, format!("{name}{others}").into(), others.len())
+            }
+        }
+    }
+
+    fn pid(&self) -> Option<u32> {
+        if let Self::By(pid, ..) = self { Some(*pid) } else { None }
+    }
+
+    fn cell(&self) -> Cell<'_> {
+        match self {
+            Self::By(_, name, others) => Cell::new(name, LEAST_PROCESS).keeping(*others),
+            Self::ByNobody(reason) => Cell::new(reason, LEAST_REASON).dim(),
+            Self::NotAsked => Cell::nothing("-"),
+        }
+    }
 }
 
 /// How many processes hold it; descriptors of one stand together.

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything said about it to stderr. What is found out comes from the library; this program
 //! asks, and shows.
 
+mod address;
 mod args;
 mod block;
 mod clock;

@@ -5,14 +5,22 @@
 
 use std::borrow::Cow;
 
-use sockowner::{Container, Endpoint, Entry, Family, Manager, Process, Reason, Service};
+use sockowner::{Container, Endpoint, Entry, Family, Manager, Process, Protocol, Reason, Service, State};
 
 use crate::text::shown;
 
 /// `tcp`, `udp`; `tcp6`, `udp6` for an IPv6 socket, as netstat has it.
-pub(crate) fn protocol(endpoint: &Endpoint) -> String {
-    let suffix = if endpoint.family == Family::Ipv6 { "6" } else { "" };
-    format!("{}{suffix}", endpoint.protocol)
+pub(crate) fn protocol(endpoint: &Endpoint) -> Cow<'static, str> {
+    match (endpoint.protocol, endpoint.family) {
+        (Protocol::Tcp, Family::Ipv6) => "tcp6".into(),
+        (Protocol::Udp, Family::Ipv6) => "udp6".into(),
+        (protocol, _) => protocol.as_str().into(),
+    }
+}
+
+/// `LISTEN`; a number where nobody has named the state.
+pub(crate) fn state(state: State) -> Cow<'static, str> {
+    state.name().map_or_else(|| state.to_string().into(), Cow::Borrowed)
 }
 
 /// `(not permitted)`: the reason as it stands where an owner would.
@@ -21,16 +29,16 @@ pub(crate) fn reason(reason: Reason) -> String {
 }
 
 /// A user by name, else by number.
-pub(crate) fn user(uid: Option<u32>, name: Option<&str>) -> Option<String> {
+pub(crate) fn user(uid: Option<u32>, name: Option<&str>) -> Option<Cow<'_, str>> {
     match (name, uid) {
-        (Some(name), _) => Some(shown(name).into_owned()),
-        (None, Some(uid)) => Some(uid.to_string()),
+        (Some(name), _) => Some(shown(name)),
+        (None, Some(uid)) => Some(uid.to_string().into()),
         (None, None) => None,
     }
 }
 
 /// The unit or container of an endpoint; its owner's where it has none itself.
-pub(crate) fn place(entry: &Entry) -> Option<String> {
+pub(crate) fn place(entry: &Entry) -> Option<Cow<'_, str>> {
     let made_in = either(entry.service.as_deref(), entry.container.as_deref());
     made_in.or_else(|| {
         let (owner, _) = entry.attribution.primary_owner()?;
@@ -39,26 +47,26 @@ pub(crate) fn place(entry: &Entry) -> Option<String> {
 }
 
 /// The unit or container that a process is in.
-pub(crate) fn place_of(process: &Process) -> Option<String> {
+pub(crate) fn place_of(process: &Process) -> Option<Cow<'_, str>> {
     either(process.service.as_deref(), process.container.as_deref())
 }
 
-fn either(service: Option<&Service>, container: Option<&Container>) -> Option<String> {
-    service.map(self::service).or_else(|| container.map(self::container))
+fn either<'a>(service: Option<&'a Service>, container: Option<&'a Container>) -> Option<Cow<'a, str>> {
+    service.map(self::service).or_else(|| container.map(|container| self::container(container).into()))
 }
 
 /// `ssh.service`, `user/1000/app.service`, `container/x.service`.
-pub(crate) fn service(service: &Service) -> String {
+pub(crate) fn service(service: &Service) -> Cow<'_, str> {
     unit(&service.name, service.manager, service.uid)
 }
 
-fn unit(name: &str, manager: Manager, uid: Option<u32>) -> String {
+fn unit(name: &str, manager: Manager, uid: Option<u32>) -> Cow<'_, str> {
     let name = shown(name);
     match (manager, uid) {
-        (Manager::System, _) => name.into_owned(),
-        (Manager::User, Some(uid)) => format!("user/{uid}/{name}"),
-        (Manager::User, None) => format!("user/{name}"),
-        (Manager::Container, _) => format!("container/{name}"),
+        (Manager::System, _) => name,
+        (Manager::User, Some(uid)) => format!("user/{uid}/{name}").into(),
+        (Manager::User, None) => format!("user/{name}").into(),
+        (Manager::Container, _) => format!("container/{name}").into(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use anstream::AutoStream;
+use anstream::{AutoStream, ColorChoice};
 
 /// The width of a terminal that does not tell its own.
 const USUAL_WIDTH: usize = 80;
@@ -19,6 +19,20 @@ pub(crate) fn text(write: impl FnOnce(&mut Output) -> io::Result<()>) -> io::Res
     // All of NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM is decided by anstream.
     let mut out = BufWriter::with_capacity(BUFFER, AutoStream::auto(io::stdout().lock()));
     quiet_without_reader(write(&mut out).and_then(|()| out.flush()))
+}
+
+/// Writes many lines of text to stdout, in pieces that `write` makes large. It is told whether styles are wanted: where
+/// they are not, it writes none, for to find and remove them takes longer than the rest.
+pub(crate) fn lines(write: impl FnOnce(&mut dyn Write, bool) -> io::Result<()>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = match AutoStream::choice(&stdout) {
+        ColorChoice::Never => write(&mut stdout, false).and_then(|()| stdout.flush()),
+        choice => {
+            let mut out = AutoStream::new(stdout, choice);
+            write(&mut out, true).and_then(|()| out.flush())
+        }
+    };
+    quiet_without_reader(written)
 }
 
 /// Writes data to stdout as it is.

@@ -5,14 +5,18 @@
 //! an ample width; then, in reverse order, down to what they need to be understood. Then columns that can be missed are
 //! left out; then cells are cut further. A line is never wider than the terminal.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use anstyle::Style;
 
 use crate::text::{self, ELLIPSIS};
 
-/// What stands between two columns. No cell holds two spaces in a row, so the columns can be told apart.
-const GAP: &str = "  ";
+/// How many spaces stand between two columns. No cell holds two in a row, so the columns can be told apart.
+const GAP: usize = 2;
+/// Lines are written when there are so many bytes of them.
+const CHUNK: usize = 64 * 1024;
 const HEAD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -36,35 +40,33 @@ pub(crate) struct Column {
     pub(crate) tight: usize,
 }
 
-/// How a cell is cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cut {
-    /// At its end.
-    End,
-    /// Before its last so many bytes.
-    Before(usize),
-    /// In the middle of what is before its last so many bytes.
-    Middle(usize),
-}
-
 /// One cell.
-#[derive(Clone, Debug)]
-pub(crate) struct Cell {
-    text: String,
-    cut: Cut,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell<'a> {
+    text: &'a str,
     /// The width below which it is not understood.
     least: usize,
+    form: Form,
+}
+
+/// How a cell is cut and shown.
+#[derive(Clone, Copy, Debug, Default)]
+struct Form {
+    /// So many bytes at its end are not cut: a port, or a count.
+    tail: u16,
+    /// What is before them is cut in its middle, not at its end.
+    cut_in_the_middle: bool,
     is_dim: bool,
 }
 
-impl Cell {
+impl<'a> Cell<'a> {
     /// Cut at the end where it must be, but `least` cells stay.
-    pub(crate) fn new(text: impl Into<String>, least: usize) -> Self {
-        Self { text: text.into(), cut: Cut::End, least, is_dim: false }
+    pub(crate) fn new(text: &'a str, least: usize) -> Self {
+        Self { text, least, form: Form::default() }
     }
 
     /// Cut only where nothing else helps.
-    pub(crate) fn whole(text: impl Into<String>) -> Self {
+    pub(crate) fn whole(text: &'a str) -> Self {
         Self::new(text, usize::MAX)
     }
 
@@ -73,49 +75,43 @@ impl Cell {
         Self::whole(mark).dim()
     }
 
-    /// Keeps `tail`, which is added at its end.
-    pub(crate) fn ending_in(mut self, tail: &str) -> Self {
-        self.text.push_str(tail);
-        self.cut = Cut::Before(tail.len());
+    /// Keeps its last `tail` bytes, and is cut before them.
+    pub(crate) fn keeping(mut self, tail: usize) -> Self {
+        // One that does not fit into a line anyway need not be kept.
+        self.form.tail = u16::try_from(tail).unwrap_or(0);
         self
     }
 
-    /// Keeps `tail`, which is added at its end, and is cut in the middle of what is before.
-    pub(crate) fn cut_in_the_middle(self, tail: &str) -> Self {
-        let cell = self.ending_in(tail);
-        Self { cut: Cut::Middle(tail.len()), ..cell }
+    /// Keeps its last `tail` bytes, and is cut in the middle of what is before.
+    pub(crate) fn cut_in_the_middle(self, tail: usize) -> Self {
+        let mut cell = self.keeping(tail);
+        cell.form.cut_in_the_middle = true;
+        cell
     }
 
     /// Less bright than others.
     pub(crate) fn dim(mut self) -> Self {
-        self.is_dim = true;
+        self.form.is_dim = true;
         self
     }
 
     fn is_nothing(&self) -> bool {
-        matches!(self.text.as_str(), "-" | "*")
-    }
-
-    fn width(&self) -> usize {
-        text::width(&self.text)
+        matches!(self.text, "-" | "*")
     }
 
     /// The text in at most `room` cells.
-    fn fitted(&self, room: usize) -> String {
-        if self.width() <= room {
-            return self.text.clone();
+    fn fitted(&self, room: usize) -> Cow<'a, str> {
+        if text::width(self.text) <= room {
+            return self.text.into();
         }
-        let (Cut::Before(kept) | Cut::Middle(kept)) = self.cut else {
-            return cut_end(&self.text, room);
-        };
-        let (body, tail) = self.text.split_at(self.text.len() - kept);
+        let (body, tail) = self.text.split_at(self.text.len() - usize::from(self.form.tail));
         let taken = text::width(tail) + 1;
-        let Some(left) = room.checked_sub(taken).filter(|&left| left > 0) else {
-            return cut_end(&self.text, room);
+        let Some(left) = room.checked_sub(taken).filter(|&left| left > 0 && !tail.is_empty()) else {
+            return cut_end(self.text, room).into();
         };
-        let behind = if matches!(self.cut, Cut::Middle(_)) { left / 2 } else { 0 };
+        let behind = if self.form.cut_in_the_middle { left / 2 } else { 0 };
         let (start, end) = (text::start(body, left - behind), text::end(body, behind));
-        format!("{start}{ELLIPSIS}{end}{tail}")
+        format!("{start}{ELLIPSIS}{end}{tail}").into()
     }
 }
 
@@ -130,61 +126,101 @@ fn cut_end(whole: &str, room: usize) -> String {
 #[derive(Debug)]
 pub(crate) struct Table<const N: usize> {
     columns: [Column; N],
-    rows: Vec<[Cell; N]>,
+    measures: [Measure; N],
+    /// The texts of all cells, one behind the other: a table may have very many.
+    texts: String,
+    rows: Vec<[Kept; N]>,
+}
+
+/// What is kept of a cell besides its text.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Of its text, in bytes.
+    length: u32,
+    width: u32,
+    form: Form,
+}
+
+/// What the cells of a column need.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    /// The width of the widest.
+    natural: usize,
+    /// Below this width one of them is not understood.
+    least: usize,
+    /// All of them say that there is nothing to say.
+    says_nothing: bool,
 }
 
 impl<const N: usize> Table<N> {
     /// A table without rows.
     pub(crate) fn new(columns: [Column; N]) -> Self {
-        Self { columns, rows: Vec::new() }
+        let measures = columns.map(|column| {
+            let title = text::width(column.title);
+            Measure { natural: title, least: title, says_nothing: true }
+        });
+        Self { columns, measures, texts: String::new(), rows: Vec::new() }
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, row: [Cell; N]) {
+    pub(crate) fn push(&mut self, row: [Cell<'_>; N]) {
+        let row = std::array::from_fn(|at| self.keep(at, row[at]));
         self.rows.push(row);
     }
 
-    /// Writes it, in lines of at most `room` cells.
-    pub(crate) fn write(&self, out: &mut impl Write, room: Option<usize>) -> io::Result<()> {
-        let widths = self.widths(room);
-        let head = self.columns.map(|column| Cell::whole(column.title));
-        self.write_row(out, &head, &widths, Some(HEAD))?;
-        for row in &self.rows {
-            self.write_row(out, row, &widths, None)?;
-        }
-        Ok(())
+    fn keep(&mut self, at: usize, cell: Cell<'_>) -> Kept {
+        let width = text::width(cell.text);
+        let measure = &mut self.measures[at];
+        measure.natural = measure.natural.max(width);
+        measure.least = measure.least.max(cell.least.min(width));
+        measure.says_nothing &= cell.is_nothing();
+        self.texts.push_str(cell.text);
+        // No name is as long as 4 GiB.
+        let [length, width] = [cell.text.len(), width].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        Kept { length, width, form: cell.form }
     }
 
-    fn write_row(
+    /// Writes it, in lines of at most `room` cells.
+    pub(crate) fn write(
         &self,
-        out: &mut impl Write,
-        row: &[Cell; N],
-        widths: &[Option<usize>; N],
-        style: Option<Style>,
+        out: &mut (impl Write + ?Sized),
+        room: Option<usize>,
+        styled: bool,
     ) -> io::Result<()> {
-        let mut owed = String::new();
-        for ((column, cell), width) in self.columns.iter().zip(row).zip(widths) {
-            let Some(width) = *width else { continue };
-            let shown = cell.fitted(width);
-            let spaces = " ".repeat(width - text::width(&shown));
-            let style = style.unwrap_or(if cell.is_dim { DIM } else { Style::new() });
-            let (before, behind) =
-                if column.is_number { (spaces, String::new()) } else { (String::new(), spaces) };
-            write!(out, "{owed}{before}{style}{shown}{style:#}")?;
-            // Spaces are written with what comes behind them: no line ends in any.
-            owed = behind + GAP;
+        let widths = self.widths(room);
+        let mut lines = Lines { text: String::with_capacity(2 * CHUNK), owed: 0, styled };
+        for (column, width) in self.columns.iter().zip(widths) {
+            let Some(width) = width else { continue };
+            let title = Cell::whole(column.title);
+            lines.push(&title, text::width(title.text), width, column.is_number, HEAD);
         }
-        writeln!(out)
+        lines.end();
+        let mut texts = self.texts.as_str();
+        for row in &self.rows {
+            for ((column, kept), width) in self.columns.iter().zip(row).zip(widths) {
+                let (text, rest) = texts.split_at(kept.length as usize);
+                texts = rest;
+                let Some(width) = width else { continue };
+                let cell = Cell { text, least: 0, form: kept.form };
+                let style = if kept.form.is_dim { DIM } else { Style::new() };
+                lines.push(&cell, kept.width as usize, width, column.is_number, style);
+            }
+            lines.end();
+            if lines.text.len() >= CHUNK {
+                out.write_all(lines.text.as_bytes())?;
+                lines.text.clear();
+            }
+        }
+        out.write_all(lines.text.as_bytes())
     }
 
     /// The width of each column, `None` for those left out.
     fn widths(&self, room: Option<usize>) -> [Option<usize>; N] {
-        let natural: [usize; N] = std::array::from_fn(|at| self.widest(at, Cell::width));
+        let natural = self.measures.map(|measure| measure.natural);
         let Some(room) = room else {
             return natural.map(Some);
         };
-        let least: [usize; N] =
-            std::array::from_fn(|at| self.widest(at, |cell| cell.least.min(cell.width())));
+        let least = self.measures.map(|measure| measure.least);
         let mut widths = natural.map(Some);
         if total(&widths) > room {
             for at in (0..N).filter(|&at| self.says_nothing(at)) {
@@ -228,13 +264,8 @@ impl<const N: usize> Table<N> {
         early.chain(late).collect()
     }
 
-    fn widest(&self, at: usize, width: impl Fn(&Cell) -> usize) -> usize {
-        let cells = self.rows.iter().map(|row| width(&row[at]));
-        cells.max().unwrap_or(0).max(text::width(self.columns[at].title))
-    }
-
     fn says_nothing(&self, at: usize) -> bool {
-        self.columns[at].leaves.is_some() && self.rows.iter().all(|row| row[at].is_nothing())
+        self.columns[at].leaves.is_some() && self.measures[at].says_nothing
     }
 
     /// The columns in the order in which they are cut.
@@ -242,6 +273,50 @@ impl<const N: usize> Table<N> {
         let mut order: Vec<_> = (0..N).collect();
         order.sort_by_key(|&at| self.columns[at].shrinks.unwrap_or(u8::MAX));
         order
+    }
+}
+
+/// Lines that are being made.
+struct Lines {
+    text: String,
+    /// Spaces are written with what comes behind them: no line ends in any.
+    owed: usize,
+    styled: bool,
+}
+
+impl Lines {
+    /// Adds a cell, which would take `natural` cells of the terminal, to a column with `room` of them.
+    fn push(&mut self, cell: &Cell<'_>, natural: usize, room: usize, is_number: bool, style: Style) {
+        let cut;
+        let (shown, taken) = if natural <= room {
+            (cell.text, natural)
+        } else {
+            cut = cell.fitted(room);
+            (&*cut, text::width(&cut))
+        };
+        let (before, behind) = if is_number { (room - taken, 0) } else { (0, room - taken) };
+        self.push_spaces(self.owed + before);
+        if self.styled {
+            // Writing to a String does not fail.
+            let _ = write!(self.text, "{style}{shown}{style:#}");
+        } else {
+            self.text.push_str(shown);
+        }
+        self.owed = behind + GAP;
+    }
+
+    fn push_spaces(&mut self, mut count: usize) {
+        const SPACES: &str = "                                ";
+        while count > SPACES.len() {
+            self.text.push_str(SPACES);
+            count -= SPACES.len();
+        }
+        self.text.push_str(&SPACES[..count]);
+    }
+
+    fn end(&mut self) {
+        self.text.push('\n');
+        self.owed = 0;
     }
 }
 
@@ -263,7 +338,7 @@ fn shrunk<const N: usize>(
 
 fn total(widths: &[Option<usize>]) -> usize {
     let columns = widths.iter().flatten().count();
-    widths.iter().flatten().sum::<usize>() + GAP.len() * columns.saturating_sub(1)
+    widths.iter().flatten().sum::<usize>() + GAP * columns.saturating_sub(1)
 }
 
 #[cfg(test)]

@@ -19,17 +19,19 @@ const fn column(title: &'static str) -> Column {
     }
 }
 
-fn row(local: &str, pid: &str, process: Cell, unit: &str) -> [Cell; 4] {
-    let (host, port) = local.split_at(local.rfind(']').unwrap_or(0));
-    let local = if host.is_empty() { Cell::whole(port) } else { Cell::new(host, 21).cut_in_the_middle(port) };
+fn row<'a>(local: &'a str, pid: &'a str, process: Cell<'a>, unit: &'a str) -> [Cell<'a>; 4] {
+    let local = match local.rfind(']') {
+        None => Cell::whole(local),
+        Some(port) => Cell::new(local, 21).cut_in_the_middle(local.len() - port),
+    };
     [local, Cell::whole(pid), process, Cell::new(unit, 12)]
 }
 
 fn sample() -> Table<4> {
     let mut table = Table::new(COLUMNS);
-    let nginx = Cell::new("nginx", 10).ending_in(" +3");
+    let nginx = Cell::new("nginx +3", 10).keeping(3);
     table.push(row("0.0.0.0:443", "812", nginx, "nginx.service"));
-    let long = Cell::new("a-program-with-a-very-long-name", 10).ending_in(" +12");
+    let long = Cell::new("a-program-with-a-very-long-name +12", 10).keeping(4);
     table.push(row(
         "[2001:db8:1111:2222:3333:4444:5555:6666]:65535",
         "4194304",
@@ -42,7 +44,7 @@ fn sample() -> Table<4> {
 
 fn lines(table: &Table<4>, room: Option<usize>) -> Vec<String> {
     let mut out = Vec::new();
-    table.write(&mut out, room).unwrap();
+    table.write(&mut out, room, true).unwrap();
     let text = anstream::adapter::strip_bytes(&out).into_vec();
     let text = String::from_utf8(text).unwrap();
     text.lines().map(str::to_owned).collect()
@@ -101,7 +103,7 @@ fn no_line_is_wider_than_the_terminal() {
 
 #[test]
 fn an_address_keeps_its_start_its_end_and_its_port() {
-    let cell = Cell::new("[2001:db8:1111:2222:3333:4444:5555:6666", 21).cut_in_the_middle("]:65535");
+    let cell = Cell::new("[2001:db8:1111:2222:3333:4444:5555:6666]:65535", 21).cut_in_the_middle(7);
     assert_eq!(cell.fitted(21), "[2001:d…5:6666]:65535");
     assert_eq!(cell.fitted(46), "[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
     assert_eq!(cell.fitted(5), "[200…", "no room for the port");
@@ -144,4 +146,43 @@ fn a_column_that_is_missed_leaves_after_cells_were_cut_tight() {
 #[test]
 fn a_table_without_rows_has_a_heading() {
     assert_eq!(lines(&Table::new(COLUMNS), Some(80)), ["LOCAL  PID  PROCESS  UNIT"]);
+}
+
+#[test]
+fn styles_are_written_where_they_are_wanted_alone() {
+    let mut table = Table::new(COLUMNS);
+    table.push(row("0.0.0.0:443", "-", Cell::nothing("-"), "-"));
+    let written = |styled| {
+        let mut out = Vec::new();
+        table.write(&mut out, None, styled).unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    assert_eq!(written(false), "LOCAL        PID  PROCESS  UNIT\n0.0.0.0:443    -  -        -\n");
+    assert!(written(true).contains("  \x1b[2m-\x1b[0m        -\n"), "{}", written(true));
+}
+
+#[test]
+fn a_long_table_is_written_in_pieces_that_end_with_a_line() {
+    #[derive(Default)]
+    struct Pieces(Vec<Vec<u8>>);
+    impl Write for Pieces {
+        fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+            self.0.push(piece.to_vec());
+            Ok(piece.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut table = Table::new(COLUMNS);
+    let pids: Vec<_> = (0..5000).map(|pid: u32| pid.to_string()).collect();
+    for pid in &pids {
+        table.push(row("127.0.0.1:80", pid, Cell::whole("日本"), "-"));
+    }
+    let mut out = Pieces::default();
+    table.write(&mut out, None, false).unwrap();
+    assert!(out.0.len() > 2);
+    assert!(out.0.iter().all(|piece| piece.ends_with(b"\n")));
+    let lines = out.0.concat();
+    assert_eq!(lines.split(|&byte| byte == b'\n').count(), 1 + 5000 + 1);
 }

@@ -49,7 +49,7 @@ pub(crate) fn shown_word(word: &OsStr) -> Cow<'_, str> {
 
 /// How many cells of a terminal `text` takes.
 pub(crate) fn width(text: &str) -> usize {
-    text.chars().map(cells).sum()
+    if text.bytes().all(is_printable_ascii) { text.len() } else { text.chars().map(cells).sum() }
 }
 
 /// The start of `text` that fits into `room` cells.
@@ -99,11 +99,15 @@ fn cells(c: char) -> usize {
 }
 
 fn is_plain(text: &str) -> bool {
-    !(text.is_empty()
-        || text.starts_with([' ', '"'])
-        || text.ends_with(' ')
-        || text.contains("  ")
-        || text.contains(is_treacherous))
+    let bytes = text.as_bytes();
+    let is_framed = bytes.starts_with(b" ") || bytes.starts_with(b"\"") || bytes.ends_with(b" ");
+    // Nearly every name is ASCII, and looked at once for each row.
+    !(text.is_empty() || is_framed || bytes.windows(2).any(|two| two == b"  "))
+        && (text.bytes().all(is_printable_ascii) || !text.contains(is_treacherous))
+}
+
+fn is_printable_ascii(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
 }
 
 /// Would do something other than be seen: controls, marks that turn the direction of writing, whatever takes no cell,

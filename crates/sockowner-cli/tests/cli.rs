@@ -71,6 +71,23 @@ fn help_and_version_go_to_stdout() {
 }
 
 #[test]
+fn status_tells_every_source_and_why_one_is_not_used() {
+    let told = json(&["status", "--json"]);
+    assert_eq!(keys(&told), ["schema", "shared", "sources"]);
+    let sources = told["sources"].as_array().unwrap();
+    let names: Vec<_> = sources.iter().map(|source| source["source"].as_str().unwrap()).collect();
+    assert_eq!(names, ["bpf", "proc"]);
+    assert!(sources.iter().any(|source| source["in_use"] == true));
+    for source in sources {
+        assert_eq!(keys(source), ["detail", "in_use", "refused", "source"]);
+        assert!(source["in_use"] == false || source["refused"].as_array().unwrap().is_empty());
+    }
+    let forced = run(&["status", "--source", "proc"]);
+    assert_eq!((status(&forced), stderr(&forced)), (0, ""));
+    assert!(stdout(&forced).contains("proc    in use"), "{}", stdout(&forced));
+}
+
+#[test]
 fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
     for (args, message) in [
         (&["who", ":70000"][..], "port 70000 is not in 1 to 65535"),
@@ -87,7 +104,9 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["--pid", "0"], "'--pid <PID>'"),
         (&["--pid", "many"], "'--pid <PID>'"),
         (&["--no-owners", "--pid", "1"], "'--no-owners' cannot be used with '--pid <PID>'"),
-        (&["--source", "bpf"], "'--source <SOURCE>'"),
+        (&["--source", "ebpf"], "'--source <SOURCE>'"),
+        (&["share"], "sockowner share [OPTIONS] <COMMAND>"),
+        (&["share", "enable", "--group", ""], "'--group <GROUP>'"),
         (&["--nonsense"], "'--nonsense'"),
         (&["--state", "\u{1b}[2J\u{202e}"], r"\u{202e}'"),
         (&["who", "\u{1b}[2J:1"], r"\u{1b}[2J"),

@@ -21,7 +21,7 @@ impl Attribution {
     /// Every descriptor seen, earliest process first.
     pub fn holders(&self) -> &[Holder] {
         match self {
-            Self::Held(holders) => &holders.list,
+            Self::Held(holders) => holders.list.as_slice(),
             Self::Unattributed(_) | Self::NotAsked => &[],
         }
     }
@@ -56,20 +56,43 @@ impl Process {
 /// The descriptors through which processes hold one socket. At least one, earliest process first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holders {
-    list: Vec<Holder>,
+    list: List,
     reach: Reach,
 }
 
+/// Nearly every socket has a single holder, which then needs no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum List {
+    One(Holder),
+    /// Two at least.
+    Many(Vec<Holder>),
+}
+
+impl List {
+    fn as_slice(&self) -> &[Holder] {
+        match self {
+            Self::One(holder) => std::slice::from_ref(holder),
+            Self::Many(holders) => holders,
+        }
+    }
+}
+
 impl Holders {
-    /// Sorts `list` by the convention of [`Evidence::EarliestHolder`]; `None` where it is empty.
-    pub(crate) fn new(mut list: Vec<Holder>, reach: Reach) -> Option<Self> {
+    /// Sorts `holders` by the convention of [`Evidence::EarliestHolder`]; `None` where there is none.
+    pub(crate) fn new(holders: impl IntoIterator<Item = Holder>, reach: Reach) -> Option<Self> {
+        let mut holders = holders.into_iter();
+        let first = holders.next()?;
+        let Some(second) = holders.next() else {
+            return Some(Self { list: List::One(first), reach });
+        };
+        let mut list: Vec<_> = [first, second].into_iter().chain(holders).collect();
         list.sort_by(|a, b| {
             let key =
                 |holder: &Holder| (holder.process.start.ticks, holder.process.pid, holder.tid, holder.fd);
             key(a).cmp(&key(b))
         });
         ancestors_first(&mut list);
-        (!list.is_empty()).then_some(Self { list, reach })
+        Some(Self { list: List::Many(list), reach })
     }
 
     /// How far was looked for further holders.
@@ -206,7 +229,7 @@ pub(crate) mod tests {
     }
 
     fn held_by(processes: &[(u32, u64, u32)]) -> Attribution {
-        let list = processes
+        let list: Vec<_> = processes
             .iter()
             .map(|&(pid, ticks, parent)| Holder { process: process(pid, ticks, parent), tid: pid, fd: 3 })
             .collect();

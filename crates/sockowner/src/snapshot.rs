@@ -1,9 +1,13 @@
 //! An owned, ordered set of endpoints with their owners, and what could not be read.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::{Attribution, Candidate, Cgroup, Container, Match, Reason, Service, Socket};
+use crate::{
+    Address, Attribution, Candidate, Cgroup, Container, Family, Match, Protocol, Reason, Service, Socket,
+    State,
+};
 
 /// One endpoint and all that is known of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,13 +125,8 @@ pub struct Snapshot {
 
 impl Snapshot {
     pub(crate) fn new(mut entries: Vec<Entry>, mut gaps: Vec<Gap>) -> Self {
-        // Keys are small and made once, entries are large: they move once, at the end.
-        entries.sort_by_cached_key(|entry| {
-            let endpoint = entry.socket.endpoint;
-            let name =
-                (endpoint.protocol, endpoint.local.port, endpoint.local, endpoint.remote, endpoint.state);
-            (!endpoint.state.is_listening(), name, entry.socket.cookie)
-        });
+        // Ranks are small and made once, entries are large: they move once, at the end.
+        entries.sort_by_cached_key(|entry| Rank::of(&entry.socket));
         gaps.sort();
         Self { entries, gaps }
     }
@@ -159,11 +158,96 @@ impl Snapshot {
     }
 }
 
+/// Where a socket stands in a snapshot: by its first field first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    waits_for_nobody: bool,
+    protocol: Protocol,
+    port: u16,
+    local: Side,
+    remote: Option<Side>,
+    state: State,
+    cookie: u64,
+}
+
+impl Rank {
+    fn of(socket: &Socket) -> Self {
+        let endpoint = &socket.endpoint;
+        Self {
+            waits_for_nobody: !endpoint.state.is_listening(),
+            protocol: endpoint.protocol,
+            port: endpoint.local.port,
+            local: Side::from(&endpoint.local),
+            remote: endpoint.remote.as_ref().map(Side::from),
+            state: endpoint.state,
+            cookie: socket.cookie,
+        }
+    }
+}
+
+/// An address in the order of [`Address`], in numbers that are soon compared.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Side {
+    family: Family,
+    ip: u128,
+    port: u16,
+    /// In one snapshot an interface has one name.
+    zone: Option<u32>,
+}
+
+impl From<&Address> for Side {
+    fn from(address: &Address) -> Self {
+        let (family, ip) = match address.ip {
+            IpAddr::V4(ip) => (Family::Ipv4, u32::from(ip).into()),
+            IpAddr::V6(ip) => (Family::Ipv6, ip.into()),
+        };
+        Self { family, ip, port: address.port, zone: address.zone.map(|zone| zone.index()) }
+    }
+}
+
 impl<'a> IntoIterator for &'a Snapshot {
     type Item = &'a Entry;
     type IntoIter = std::slice::Iter<'a, Entry>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Interface;
+
+    #[test]
+    fn an_address_has_the_same_place_in_numbers() {
+        let zoned = |text: &str, zone| {
+            let mut address = Address::from(text.parse::<std::net::SocketAddr>().unwrap());
+            address.zone = zone;
+            address
+        };
+        let mut addresses = Vec::new();
+        for text in [
+            "0.0.0.0:0",
+            "1.2.3.4:80",
+            "1.2.3.4:443",
+            "127.0.0.1:80",
+            "255.0.0.1:1",
+            "[::]:80",
+            "[::1]:80",
+            "[fe80::1]:22",
+            "[fe80::1]:80",
+            "[fe80:0:0:1::]:80",
+            "[ff00::]:1",
+        ] {
+            for zone in [None, Some(Interface::new(1, Some("lo"))), Some(Interface::new(2, Some("eth0")))] {
+                addresses.push(zoned(text, zone));
+            }
+        }
+        for one in &addresses {
+            for other in &addresses {
+                assert_eq!(Side::from(one).cmp(&Side::from(other)), one.cmp(other), "{one} {other}");
+            }
+        }
     }
 }

@@ -91,13 +91,20 @@ impl<D: Door> System<D> {
             hits = searched.found.hits;
             hits.sort_by_key(|hit| hit.inode);
         }
+        // Looked into once for each socket, so it is kept small.
+        let inodes: Vec<_> = hits.iter().map(|hit| hit.inode).collect();
         let ids = cgroup_ids(&subjects);
         let paths = self.cgroups.paths(&self.door, ids, &hints, gaps);
         let cgroups: BTreeMap<_, _> = paths.into_iter().map(|(id, path)| (id, Place::new(&path))).collect();
         let mut candidates = Candidates { system: self, proc, known: BTreeMap::new() };
+        let mut last_user = None;
+        let mut user_name = |uid| match &last_user {
+            Some((last, name)) if *last == uid => Option::clone(name),
+            _ => last_user.insert((uid, users.name(uid))).1.clone(),
+        };
         let to_entry = |subject: Subject| {
             let Subject { socket, changed, gone } = subject;
-            let held = Holders::new(holders(&hits, &socket), reach);
+            let held = Holders::new(holders(&hits, &inodes, &socket), reach);
             let attribution = match (held, reason) {
                 (Some(holders), _) => Attribution::Held(holders),
                 (None, None) => Attribution::NotAsked,
@@ -115,7 +122,7 @@ impl<D: Door> System<D> {
                 _ => Arc::default(),
             };
             Entry {
-                user: socket.uid.and_then(|uid| users.name(uid)),
+                user: socket.uid.and_then(&mut user_name),
                 cgroup: socket
                     .cgroup
                     .map(|id| Cgroup { id, path: place.map(|place| Arc::clone(&place.path)) }),
@@ -132,14 +139,16 @@ impl<D: Door> System<D> {
     }
 }
 
-/// The descriptors that stand for `socket`, of `hits` sorted by inode.
-fn holders(hits: &[Hit], socket: &Socket) -> Vec<Holder> {
+/// The descriptors that stand for `socket`, of `hits` sorted by their `inodes`.
+fn holders(hits: &[Hit], inodes: &[u64], socket: &Socket) -> impl Iterator<Item = Holder> {
     // Sockets without a file share the number 0, which nobody holds.
-    let start = hits.partition_point(|hit| hit.inode < socket.inode);
+    let start = inodes.partition_point(|&inode| inode < socket.inode);
     let same = hits[start..].iter().take_while(|hit| hit.inode == socket.inode);
-    same.filter(|hit| hit.cookie.is_none_or(|cookie| cookie == socket.cookie))
-        .map(|hit| Holder { process: Arc::clone(&hit.process), tid: hit.tid, fd: hit.fd })
-        .collect()
+    same.filter(|hit| hit.cookie.is_none_or(|cookie| cookie == socket.cookie)).map(|hit| Holder {
+        process: Arc::clone(&hit.process),
+        tid: hit.tid,
+        fd: hit.fd,
+    })
 }
 
 /// What a cgroup is called, made once for all its sockets.

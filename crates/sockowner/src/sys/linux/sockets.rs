@@ -127,10 +127,13 @@ impl<D: Door> System<D> {
         into: &mut Sockets,
     ) {
         let mut rows = dump.rows;
-        // A dump may repeat a row while the table changes. Of two the later one is right.
-        rows.reverse();
-        rows.sort_by_key(|row| row.cookie);
-        rows.dedup_by_key(|row| row.cookie);
+        // A dump may repeat a row while the table changes. Of two the later one is right. Rows are large and seldom
+        // repeated: they are sorted only where that is needed.
+        if has_repeated(rows.iter().map(|row| row.cookie)) {
+            rows.reverse();
+            rows.sort_by_key(|row| row.cookie);
+            rows.dedup_by_key(|row| row.cookie);
+        }
         into.list.reserve(rows.len());
         into.list.extend(rows.iter().map(|row| self.socket(protocol, row, names)));
         if dump.malformed > 0 {
@@ -197,6 +200,12 @@ pub(super) fn state(protocol: Protocol, number: u8, has_peer: bool) -> State {
         (Protocol::Tcp, CLOSED) if !has_peer => State::BOUND,
         (_, number) => State::from_linux(number),
     }
+}
+
+fn has_repeated(cookies: impl Iterator<Item = u64>) -> bool {
+    let mut cookies: Vec<_> = cookies.collect();
+    cookies.sort_unstable();
+    cookies.windows(2).any(|two| two[0] == two[1])
 }
 
 /// Interfaces already asked for.
