@@ -5,7 +5,7 @@ use super::door::FileKind;
 use super::fake::{DISK, Fake, FakeProcess, Node, World, sock, stat};
 use super::tests::{all, holders, row, small, snapshot, tcp};
 use crate::sys::{Options, Search};
-use crate::{Entry, ErrorKind, GapReason, Reason, Source};
+use crate::{Attribution, Entry, ErrorKind, GapReason, Reach, Reason, Source};
 
 fn iterating() -> World {
     World { iterates: true, ..small() }
@@ -117,6 +117,16 @@ fn one_socket_is_found_near_without_a_program_and_far_with_one() {
         assert_eq!(holders(&entries[0]), [(100, 100, 3)]);
         assert_eq!(system.bpf.get().is_some(), loads);
     }
+    // Once loaded, an iterator looks near, too: also at processes that may not be looked into.
+    let mut world = iterating();
+    let fds = vec![(3, sock(10))];
+    world.process(FakeProcess { pid: 100, private: true, fds, ..FakeProcess::default() });
+    let options = Options { source: Source::Bpf, ..Options::default() };
+    let system = System::open_with(Fake::new(world), options).unwrap();
+    let listed = system.sockets(&all()).unwrap().list;
+    let (entries, _) = system.attribute(listed, Search::Nearest, None).unwrap();
+    let Attribution::Held(near) = &entries[0].attribution else { panic!("{entries:?}") };
+    assert_eq!((holders(&entries[0]), near.reach()), (vec![(100, 100, 3)], Reach::Cgroup));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod fake;
 mod fake_iterator;
 mod module;
 mod process;
+mod recognise;
 mod search;
 pub(crate) mod share;
 mod sockets;

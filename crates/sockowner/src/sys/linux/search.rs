@@ -16,6 +16,8 @@ use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source};
 const SINGLY: usize = 64;
 /// More threads than this do not help: the kernel's locks are shared.
 const THREADS_MAX: usize = 4;
+/// Up to so many processes an iterator is run for each; for more it is sooner run for all.
+const NEAR_MAX: usize = 16;
 
 /// A socket while its owner is looked for.
 #[derive(Debug)]
@@ -104,7 +106,12 @@ impl<D: Door> System<D> {
                     _ => self.same_user(proc, &self.pids(proc)?, subjects),
                 };
                 near.retain(|pid| visited.binary_search(pid).is_err());
-                found.merge(walk(&wanted, &near));
+                match self.look_near(&wanted, &near) {
+                    Some(mut seen) => {
+                        found.merge(self.recognise(proc, &frame, users, (&mut seen, true), &wanted, gaps));
+                    }
+                    None => found.merge(walk(&wanted, &near)),
+                }
                 visited.extend(near);
                 visited.sort_unstable();
                 retain_open(&mut wanted, &found);
@@ -139,6 +146,13 @@ impl<D: Door> System<D> {
         self.search_by_walk(&ground, subjects, wanted, &visited, &mut found)?;
         let may_be_hidden = found.is_blind() || proc.hides_processes;
         Ok(Searched { found, reach: Reach::Host, may_be_hidden })
+    }
+
+    /// Looks at these processes alone, each with an iterator of its own: `None` where these are not loaded yet, where the
+    /// kernel cannot (before Linux 6.1), or where it is not worth it.
+    fn look_near(&self, wanted: &[u64], pids: &[u32]) -> Option<Seen> {
+        let bpf = self.bpf.get()?.as_ref().ok().filter(|bpf| bpf.shows_all && pids.len() <= NEAR_MAX)?;
+        bpf.look_at(&self.door, wanted, pids).ok()
     }
 
     /// Looks at every process through the iterators, and once more for what nobody was seen to hold.

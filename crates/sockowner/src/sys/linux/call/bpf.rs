@@ -237,6 +237,8 @@ pub(super) fn iterate(iterators: &Iterators, pass: Pass<'_>, each: &mut dyn FnMu
             iterator(holders, pid)?
         }
         (Iterators::Own { processes, .. }, Pass::Processes) => iterator(processes, None)?,
+        // What is pinned runs over all.
+        (_, Pass::Holders { pid: Some(_), .. }) => return Err(io::ErrorKind::Unsupported.into()),
         (Iterators::Shared { dir }, Pass::Holders { .. }) => shared(dir, c"holders", SHARED_FILE)?,
         (Iterators::Shared { dir }, Pass::Processes) => shared(dir, c"processes", SHARED_FILE)?,
         (Iterators::SharedOwn { dir }, Pass::Holders { .. }) => shared(dir, c"own", OWN_FILE)?,
