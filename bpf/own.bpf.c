@@ -21,8 +21,10 @@ int own_holders(struct bpf_iter__task_file *ctx)
 	sk = inet_sock(file);
 	if (!sk || sk->sk_uid.val != BPF_CORE_READ(ctx->meta, seq, file, f_cred, euid.val))
 		return 0;
+	row.inode = file->f_inode->i_ino;
+	row.netns = sk->__sk_common.skc_net.net->ns.inum;
 	row.fd = ctx->fd;
-	describe(&row, task, file, sk);
+	describe(&row, task, sk);
 	number(&row, task);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;

@@ -32,13 +32,10 @@ struct {
 } scratch SEC(".maps");
 
 /* Before anything else of the file is looked at: most descriptors are no sockets, most sockets not wanted. */
-static __always_inline bool is_wanted(const struct wanted *want, struct file *file)
+static __always_inline bool is_wanted(const struct wanted *want, unsigned long inode)
 {
-	unsigned long inode;
-
 	if (!want->inodes)
 		return true;
-	inode = file->f_inode->i_ino;
 #pragma unroll
 	for (__u32 i = 0; i < WANTED_MAX; i++)
 		if (i < want->inodes && want->inode[i] == inode)
@@ -59,15 +56,19 @@ int holders(struct bpf_iter__task_file *ctx)
 	if (!task || !file)
 		return 0;
 	want = bpf_map_lookup_elem(&wanted, &zero);
-	if (!want || !is_wanted(want, file))
+	if (!want)
+		return 0;
+	row.inode = file->f_inode->i_ino;
+	if (!is_wanted(want, row.inode))
 		return 0;
 	sk = inet_sock(file);
 	if (!sk)
 		return 0;
-	if (want->netns && want->netns != sk->__sk_common.skc_net.net->ns.inum)
+	row.netns = sk->__sk_common.skc_net.net->ns.inum;
+	if (want->netns && want->netns != row.netns)
 		return 0;
 	row.fd = ctx->fd;
-	describe(&row, task, file, sk);
+	describe(&row, task, sk);
 	number(&row, task);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
