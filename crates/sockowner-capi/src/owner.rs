@@ -85,3 +85,43 @@ fn answer(pid: u32, words: &[u64; INFO_LEN], class: c_int, buffer: Buffer) -> Re
     let identity = info::identity(pid, words)?;
     module::write(&sockowner::module_of(&identity)?, buffer)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::room::scarcity::{failing, panicking};
+
+    /// Asks for this process with room enough. What the call left of the buffer and of the size, where it failed, is
+    /// what was in them.
+    fn ask() -> u32 {
+        let words = [0_u64; INFO_LEN];
+        let mut room = [0xa5_u8; 16384];
+        let mut size = 16384;
+        // SAFETY: 16 words, and a buffer of `size` bytes.
+        let code = unsafe {
+            GetOwnerModuleFromPidAndInfo(
+                std::process::id(),
+                words.as_ptr(),
+                BASIC,
+                room.as_mut_ptr().cast(),
+                &raw mut size,
+            )
+        };
+        if code != 0 {
+            assert_eq!((size, room), (16384, [0xa5; 16384]), "{code}");
+        }
+        code
+    }
+
+    #[test]
+    fn c40_a_panic_in_an_exported_function_is_1359_and_nothing_written() {
+        let codes = [1, 2, 3, 4].map(|n| panicking(n, ask));
+        assert_eq!(codes, [1359, 1359, 1359, 0]);
+        assert_eq!(ask(), 0, "and it goes on");
+    }
+
+    #[test]
+    fn c41_an_exported_function_without_memory_is_8_and_nothing_written() {
+        assert_eq!([1, 2, 3, 4].map(|n| failing(n, ask)), [8, 8, 8, 0]);
+    }
+}

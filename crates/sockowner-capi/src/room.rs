@@ -31,6 +31,16 @@ pub(crate) mod scarcity {
     thread_local! {
         /// How many reservations are left until one fails; 0 for none that will.
         static LEFT: Cell<u32> = const { Cell::new(0) };
+        /// That one panics instead.
+        static PANICS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// As [`failing`], with a panic in the place of an error.
+    pub(crate) fn panicking<R>(n: u32, work: impl FnOnce() -> R) -> R {
+        PANICS.set(true);
+        let result = failing(n, work);
+        PANICS.set(false);
+        result
     }
 
     /// Runs `work` with reservation number `n`, from 1, failing.
@@ -44,6 +54,7 @@ pub(crate) mod scarcity {
     pub(super) fn reserve() -> Result<(), Code> {
         let left = LEFT.get();
         LEFT.set(left.saturating_sub(1));
+        assert!(left != 1 || !PANICS.get(), "injected");
         if left == 1 { Err(Code::NOT_ENOUGH_MEMORY) } else { Ok(()) }
     }
 

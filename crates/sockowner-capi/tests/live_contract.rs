@@ -17,6 +17,7 @@ mod live_contract {
     mod call;
     mod checklist;
     mod headers;
+    mod install;
     mod layout;
     mod life;
     mod module_names;
@@ -36,6 +37,7 @@ mod live_contract {
         trials.extend(programs::trials());
         trials.extend(layout::trials());
         trials.extend(surface::trials());
+        trials.extend(install::trials());
         trials.push(checklist::trial_of(&trials));
         let code = sockowner_testkit::run(trials);
         drop((apart, workshop));
