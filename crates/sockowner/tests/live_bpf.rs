@@ -8,9 +8,9 @@
 #[path = "live/mod.rs"]
 mod live;
 
-/// Where owners come from. Some tests ask as users that may not load a program.
+/// Where owners come from.
 #[cfg(target_os = "linux")]
-const SOURCE: sockowner::Source = sockowner::Source::Auto;
+const SOURCE: sockowner::Source = sockowner::Source::Bpf;
 
 #[cfg(target_os = "linux")]
 fn loads() -> Result<(), String> {

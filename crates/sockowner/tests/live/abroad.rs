@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use sockowner::{Entry, Filter, GapReason, Protocol, Query, Source, State};
 use sockowner_testkit::{Actor, Sock, netns};
 
-use super::ask::{assert_held, at};
+use super::ask::{assert_held, at, query};
 
 tests! {
     Host the_same_addresses_in_two_namespaces_are_two_endpoints;
@@ -25,7 +25,7 @@ fn spread() -> (Actor, Sock, Sock, u64) {
 fn the_same_addresses_in_two_namespaces_are_two_endpoints() {
     let here = spread();
     let there = netns::inside(spread);
-    let query = Query::builder().source(crate::SOURCE).open().unwrap();
+    let query = query();
     let all = query.snapshot(&Filter::new().every_namespace()).unwrap();
     let find = |sock: &Sock, netns| -> Entry {
         let is_it = |e: &&Entry| e.socket.netns == Some(netns) && e.socket.cookie == sock.cookie;

@@ -8,8 +8,8 @@ use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, Sock};
 
 use super::ask::{
-    Held, assert_held, assert_state, assert_unheld, at, candidates, everything, holders, owner_of, query,
-    reach, told,
+    Held, assert_held, assert_state, assert_unheld, at, builder, candidates, everything, holders, owner_of,
+    query, reach, told,
 };
 use super::seen::public_dir;
 
@@ -109,7 +109,7 @@ fn a_socket_of_many_processes_has_them_all() {
     let sockets: Vec<Sock> = (0..3).map(|_| actor.tcp_listen("127.0.0.1:0")).collect();
     let children: Vec<u32> = (0..150).map(|_| actor.fork()).collect();
     for threads in [0, 1, 4] {
-        let query = sockowner::Query::builder().source(crate::SOURCE).threads(threads).open().unwrap();
+        let query = builder().threads(threads).open().unwrap();
         for socket in &sockets {
             let family = children.iter().map(|child| (*child, *child, socket.fd));
             let family: Vec<Held> = [at(&actor, socket)].into_iter().chain(family).collect();

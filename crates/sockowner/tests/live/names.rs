@@ -10,7 +10,7 @@ use sockowner_testkit::Requirement::{OtherUser, UserNamespace};
 use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, Sock};
 
-use super::ask::{assert_held, at, query, told};
+use super::ask::{assert_held, at, builder, query, told};
 use super::seen::{file_id, proc_dir, public_dir, told_id};
 
 tests! {
@@ -195,7 +195,7 @@ fn arguments_are_read_on_request() {
     let dir = public_dir();
     let path: PathBuf = dir.path().join("program");
     let (actor, listener) = run(&path);
-    let found = Query::builder().source(crate::SOURCE).command_lines(true).open().unwrap();
+    let found = builder().command_lines(true).open().unwrap();
     let found = found.who(&sockowner::Pattern::port(listener.addr.port())).unwrap();
     let process = &found.entries()[0].attribution.holders()[0].process;
     let arguments: Vec<OsString> =

@@ -163,3 +163,25 @@ fn an_iterator_for_ones_own_sockets_tells_their_holders_and_leaves_the_rest_to_p
     );
     assert_eq!(gaps.len(), 1);
 }
+
+#[test]
+fn on_a_small_host_programs_are_loaded_only_for_what_may_not_be_looked_into() {
+    let mut world = iterating();
+    world.file("/proc/sys/fs/file-nr", "1024\t0\t9000\n");
+    for (private, loads) in [(false, false), (true, true)] {
+        world.kill(100);
+        let fds = vec![(3, sock(10))];
+        world.process(FakeProcess { pid: 100, private, fds, ..FakeProcess::default() });
+        let system = System::open_with(Fake::new(world.clone()), Options::default()).unwrap();
+        for _ in 0..2 {
+            let (listed, seen) = system.survey(&all()).unwrap();
+            let (entries, gaps) = system.attribute(listed.list, Search::Everywhere, seen).unwrap();
+            assert_eq!((holders(&entries[0]), gaps), (vec![(100, 100, 3)], Vec::new()));
+            assert_eq!(system.bpf.get().is_some(), loads);
+        }
+    }
+    world.file("/proc/sys/fs/file-nr", "100000\t0\t900000\n");
+    let system = System::open_with(Fake::new(world), Options::default()).unwrap();
+    system.survey(&all()).unwrap();
+    assert!(system.bpf.get().is_some());
+}

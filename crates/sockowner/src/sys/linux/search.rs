@@ -16,6 +16,8 @@ use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source};
 const SINGLY: usize = 64;
 /// More threads than this do not help: the kernel's locks are shared.
 const THREADS_MAX: usize = 4;
+/// With fewer files open on the host, a walk takes less time than loading programs does (about 5 ms).
+const FEW_FILES: u64 = 2000;
 /// Up to so many processes an iterator is run for each; for more it is sooner run for all.
 const NEAR_MAX: usize = 16;
 
@@ -35,6 +37,16 @@ pub(super) struct Searched {
     pub(super) may_be_hidden: bool,
 }
 
+/// Where a search stands.
+#[derive(Default)]
+struct SoFar {
+    found: Found,
+    /// Inode numbers of the sockets without a holder, sorted.
+    wanted: Vec<u64>,
+    /// Processes that were looked into, sorted.
+    visited: Vec<u32>,
+}
+
 /// What every way of searching needs.
 struct Ground<'a, D: Door> {
     proc: &'a Proc<D>,
@@ -50,7 +62,7 @@ impl<D: Door> System<D> {
     /// What is seen may be older than the list: a socket that was made in between is without a holder, and looked for
     /// again.
     pub(crate) fn survey(&self, scope: &Scope) -> Result<(Sockets, Option<Seen>)> {
-        let Ok(bpf) = self.bpf() else { return Ok((self.sockets(scope)?, None)) };
+        let Some(bpf) = self.worthwhile_bpf() else { return Ok((self.sockets(scope)?, None)) };
         std::thread::scope(|threads| {
             let look = || self.look_everywhere(bpf, &[]);
             // Where no thread can be had, one looks after the other.
@@ -77,10 +89,9 @@ impl<D: Door> System<D> {
         gaps: &mut Vec<Gap>,
     ) -> Result<Searched> {
         let frame = self.frame(proc);
-        let mut wanted = wanted(subjects);
-        let mut found = Found::default();
-        if wanted.is_empty() {
-            return Ok(Searched { found, reach: Reach::Host, may_be_hidden: false });
+        let mut so_far = SoFar { wanted: wanted(subjects), ..SoFar::default() };
+        if so_far.wanted.is_empty() {
+            return Ok(Searched { found: so_far.found, reach: Reach::Host, may_be_hidden: false });
         }
         let walk = |wanted: &[u64], pids: &[u32]| {
             let walk = Walk {
@@ -96,36 +107,94 @@ impl<D: Door> System<D> {
             walk.visit(pids)
         };
         let ground = Ground { proc, frame, users, walk: &walk };
-        let mut visited = Vec::new();
         if search == Search::Nearest {
-            for reach in [Reach::Cgroup, Reach::User] {
-                let mut near = match reach {
-                    Reach::Cgroup => self.cgroup_members(subjects, gaps),
-                    // One pass over all is sooner done than a look at each.
-                    _ if self.bpf().is_ok_and(|bpf| bpf.shows_all) => break,
-                    _ => self.same_user(proc, &self.pids(proc)?, subjects),
-                };
-                near.retain(|pid| visited.binary_search(pid).is_err());
-                match self.look_near(&wanted, &near) {
-                    Some(mut seen) => {
-                        found.merge(self.recognise(proc, &frame, users, (&mut seen, true), &wanted, gaps));
-                    }
-                    None => found.merge(walk(&wanted, &near)),
-                }
-                visited.extend(near);
-                visited.sort_unstable();
-                retain_open(&mut wanted, &found);
-                if wanted.is_empty() && found.exhausted.is_none() {
-                    let may_be_hidden = found.is_blind() || proc.hides_processes;
-                    return Ok(Searched { found, reach, may_be_hidden });
-                }
+            if let Some(reach) = self.search_near(&ground, subjects, &mut so_far, gaps)? {
+                let may_be_hidden = so_far.found.is_blind() || proc.hides_processes;
+                return Ok(Searched { found: so_far.found, reach, may_be_hidden });
             }
         }
-        if let Ok(bpf) = self.bpf() {
+        let worthwhile = self.worthwhile_bpf();
+        let searched = self.search_host(worthwhile, &ground, subjects, so_far, seen, gaps)?;
+        if worthwhile.is_some() || !searched.may_be_hidden {
+            return Ok(searched);
+        }
+        // What may not be looked into is worth a program.
+        match self.bpf() {
+            Ok(bpf) => {
+                let anew = SoFar { wanted: wanted(subjects), ..SoFar::default() };
+                self.search_host(Some(bpf), &ground, subjects, anew, None, gaps)
+            }
+            Err(_) => Ok(searched),
+        }
+    }
+
+    /// The iterators, but where they would have to be loaded first, and so few files are open that a look into `/proc` is
+    /// sooner done.
+    fn worthwhile_bpf(&self) -> Option<&Bpf<D>> {
+        let is_auto = self.options.source == Source::Auto;
+        if is_auto && self.bpf.get().is_none() && self.open_files().is_some_and(|files| files < FEW_FILES) {
+            return None;
+        }
+        self.bpf().ok()
+    }
+
+    /// How many files are open on the host: the first number of `/proc/sys/fs/file-nr`.
+    fn open_files(&self) -> Option<u64> {
+        let proc = self.proc.as_ref().ok()?;
+        let mut text = Vec::new();
+        self.door.read_piece(&proc.dir, b"sys/fs/file-nr", &mut text).ok()?;
+        std::str::from_utf8(&text).ok()?.split_ascii_whitespace().next()?.parse().ok()
+    }
+
+    /// Looks at near processes only; tells how near somebody was seen holding every socket.
+    fn search_near(
+        &self,
+        &Ground { proc, frame, users, walk }: &Ground<'_, D>,
+        subjects: &[Subject],
+        so_far: &mut SoFar,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<Option<Reach>> {
+        let SoFar { found, wanted, visited } = so_far;
+        for reach in [Reach::Cgroup, Reach::User] {
+            let mut near = match reach {
+                Reach::Cgroup => self.cgroup_members(subjects, gaps),
+                // One pass over all is sooner done than a look at each.
+                _ if self.worthwhile_bpf().is_some_and(|bpf| bpf.shows_all) => break,
+                _ => self.same_user(proc, &self.pids(proc)?, subjects),
+            };
+            near.retain(|pid| visited.binary_search(pid).is_err());
+            match self.look_near(wanted, &near) {
+                Some(mut seen) => {
+                    found.merge(self.recognise(proc, &frame, users, (&mut seen, true), wanted, gaps));
+                }
+                None => found.merge(walk(wanted, &near)),
+            }
+            visited.extend(near);
+            visited.sort_unstable();
+            retain_open(wanted, found);
+            if wanted.is_empty() && found.exhausted.is_none() {
+                return Ok(Some(reach));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Looks at all processes: with these iterators, in `/proc` where there are none, where they fail, and for what they do
+    /// not show.
+    fn search_host(
+        &self,
+        bpf: Option<&Bpf<D>>,
+        ground: &Ground<'_, D>,
+        subjects: &mut [Subject],
+        so_far: SoFar,
+        seen: Option<Seen>,
+        gaps: &mut Vec<Gap>,
+    ) -> Result<Searched> {
+        let SoFar { mut found, mut wanted, mut visited } = so_far;
+        if let Some(bpf) = bpf {
             // What could not be looked into so far is looked into now.
-            let hits = std::mem::take(&mut found.hits);
-            found = Found { hits, cgroups: std::mem::take(&mut found.cgroups), ..Found::default() };
-            match self.search_by_iterator(bpf, &ground, subjects, &wanted, seen, gaps) {
+            found = Found { hits: found.hits, cgroups: found.cgroups, ..Found::default() };
+            match self.search_by_iterator(bpf, ground, subjects, &wanted, seen, gaps) {
                 Ok(more) => {
                     found.merge(more);
                     if bpf.shows_all {
@@ -143,8 +212,8 @@ impl<D: Door> System<D> {
                 }
             }
         }
-        self.search_by_walk(&ground, subjects, wanted, &visited, &mut found)?;
-        let may_be_hidden = found.is_blind() || proc.hides_processes;
+        self.search_by_walk(ground, subjects, wanted, &visited, &mut found)?;
+        let may_be_hidden = found.is_blind() || ground.proc.hides_processes;
         Ok(Searched { found, reach: Reach::Host, may_be_hidden })
     }
 
