@@ -46,6 +46,12 @@ impl Buffer {
         self.start.addr()
     }
 
+    /// There is a buffer with room for more than an empty table: the caller has reason to think that all fits.
+    pub(crate) fn is_earnest(self) -> bool {
+        const EMPTY: u32 = 8;
+        !self.start.is_null() && self.size.get() > EMPTY
+    }
+
     /// Whether `needed` bytes fit. If not, the caller is told how many are needed, and nothing else is written.
     pub(crate) fn check(self, needed: u32) -> Result<(), Code> {
         if self.start.is_null() || self.size.get() < needed {

@@ -29,22 +29,24 @@ pub(crate) struct Asked {
 impl Asked {
     /// Writes the table into `buffer`, or the size it takes where it does not fit.
     ///
-    /// The size alone costs a listing of sockets; owners are looked for only when there is room for them.
+    /// Without a buffer the size alone is told, which costs a listing of sockets. With one, owners are looked for while the
+    /// sockets are listed, where that takes one pass.
     pub(crate) fn answer(self, buffer: Buffer) -> Result<(), Code> {
         let query = Query::new()?;
+        let wants_owners = !matches!(self.layout.detail, Detail::Basic);
         // A table is read whole or not at all: there is one, so a gap of its own is an error.
+        if wants_owners && buffer.is_earnest() {
+            let mut survey = query.survey(&self.filter())?;
+            survey.retain(|socket| self.takes(socket));
+            buffer.check(self.size(survey.sockets().len())?)?;
+            let (entries, _) = query.owners_of(survey)?.into_parts();
+            return self.write(collected(entries.iter().map(|entry| self.owned_row(entry)))?, buffer);
+        }
         let (mut sockets, _) = query.sockets(&self.filter())?;
         sockets.retain(|socket| self.takes(socket));
         buffer.check(self.size(sockets.len())?)?;
-
-        let rows = match self.layout.detail {
-            Detail::Basic => collected(sockets.iter().map(|socket| self.row(socket)))?,
-            Detail::Second | Detail::Pid | Detail::Module => {
-                let (entries, _) = query.owners(sockets)?.into_parts();
-                collected(entries.iter().map(|entry| self.owned_row(entry)))?
-            }
-        };
-        self.write(rows, buffer)
+        // Where owners are wanted there is room for an empty table at most, and nobody's owner to tell.
+        self.write(collected(sockets.iter().map(|socket| self.row(socket)))?, buffer)
     }
 
     fn write(self, mut rows: Vec<Row>, buffer: Buffer) -> Result<(), Code> {

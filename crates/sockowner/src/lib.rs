@@ -32,7 +32,7 @@ pub use filter::Filter;
 pub use module::{Identity, Module, boot, module_of};
 pub use owner::{Cgroup, Container, Executable, FileId, Manager, Process, Runtime, Service, StartTime};
 pub use pattern::{Match, Pattern};
-pub use query::{Query, QueryBuilder, Source, SourceState};
+pub use query::{Query, QueryBuilder, Source, SourceState, Survey};
 pub use snapshot::{Entry, Gap, GapReason, Snapshot};
 pub use socket::Socket;
 

@@ -1,7 +1,7 @@
 //! The one entry: ask for a snapshot, for one endpoint, for the owner of one socket.
 
 use crate::pattern::Met;
-use crate::sys::{Options, Scope, Search, System};
+use crate::sys::{Options, Scope, Search, Seen, Sockets, System};
 use crate::{
     Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Protocol, Result, Snapshot, Socket,
 };
@@ -174,6 +174,25 @@ impl Query {
         Ok(Snapshot::new(entries, gaps))
     }
 
+    /// As [`sockets`](Self::sockets), and looks at all processes meanwhile where that takes one pass: for
+    /// [`owners_of`](Self::owners_of), when it is likely that all owners are wanted.
+    ///
+    /// # Errors
+    /// As [`sockets`](Self::sockets).
+    pub fn survey(&self, filter: &Filter) -> Result<Survey> {
+        let (listed, seen) = self.system.survey(&scope(filter))?;
+        Ok(Survey { listed, seen })
+    }
+
+    /// The owners of the sockets in a survey, one entry for each.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn owners_of(&self, survey: Survey) -> Result<Snapshot> {
+        let (entries, gaps) = self.system.attribute(survey.listed.list, Search::Everywhere, survey.seen)?;
+        Ok(Snapshot::new(entries, join(survey.listed.gaps, gaps)))
+    }
+
     /// Everything about the endpoints that `pattern` names: listeners first, all holders of each.
     ///
     /// A specific address also finds the wildcard listener that would serve it, marked [`Match::Wildcard`], where
@@ -244,6 +263,25 @@ impl Query {
             })
             .collect();
         Ok((best_listeners(&met), listed.gaps))
+    }
+}
+
+/// Sockets without owners, and what was seen of their holders while they were listed.
+#[derive(Debug)]
+pub struct Survey {
+    listed: Sockets,
+    seen: Option<Seen>,
+}
+
+impl Survey {
+    /// The sockets.
+    pub fn sockets(&self) -> &[Socket] {
+        &self.listed.list
+    }
+
+    /// Keeps those that `takes` says yes to.
+    pub fn retain(&mut self, takes: impl FnMut(&Socket) -> bool) {
+        self.listed.list.retain(takes);
     }
 }
 

@@ -67,9 +67,9 @@ pub(crate) enum Search {
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{System, boot, module_of};
+pub(crate) use linux::{Seen, System, boot, module_of};
 
 #[cfg(not(target_os = "linux"))]
 mod unsupported;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::{System, boot, module_of};
+pub(crate) use unsupported::{Seen, System, boot, module_of};

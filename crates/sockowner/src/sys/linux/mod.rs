@@ -32,6 +32,7 @@ use std::sync::OnceLock;
 
 use sockowner_wire::{Mount, mounts};
 
+pub(crate) use self::bpf::Seen;
 pub(crate) use self::module::{boot, module_of};
 
 use self::bpf::{Bpf, Refused};
