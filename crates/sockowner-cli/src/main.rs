@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     let ended = match &cli.command {
         Some(Command::Who(asked)) => who::run(asked, &cli.general),
         Some(Command::Status) => status::run(&cli.general),
-        Some(Command::Share(asked)) => share::run(asked),
+        Some(Command::Share(asked)) => share::run(asked, &cli.general),
         None => list::run(&cli),
     };
     match ended {

@@ -3,14 +3,35 @@
 use std::io::Write as _;
 
 use anyhow::Context as _;
+use serde::Serialize;
 use sockowner::os::linux::share::{self, Shared};
 
-use crate::args::Share;
+use crate::args::{General, Share};
 use crate::messages::say;
 use crate::{Status, output};
 
+#[derive(Serialize)]
+struct Document {
+    schema: u32,
+    shared: Option<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    gid: Option<u32>,
+    group: Option<String>,
+}
+
+impl From<Shared> for Row {
+    fn from(shared: Shared) -> Self {
+        // A group that was deleted leaves its number.
+        let group = shared.group.and_then(|gid| share::group_name(gid).ok().flatten());
+        Self { gid: shared.group, group }
+    }
+}
+
 /// Does what the command line says.
-pub(crate) fn run(asked: &Share) -> anyhow::Result<Status> {
+pub(crate) fn run(asked: &Share, general: &General) -> anyhow::Result<Status> {
     match asked {
         Share::Enable { group } => {
             share::enable(group)?;
@@ -24,7 +45,16 @@ pub(crate) fn run(asked: &Share) -> anyhow::Result<Status> {
         }
         Share::Status => {
             let shared = share::status()?;
-            output::text(|out| writeln!(out, "{}", sentence(shared))).context(output::WRITING)?;
+            if general.json {
+                let document = Document { schema: 1, shared: shared.map(Row::from) };
+                output::data(|out| {
+                    serde_json::to_writer_pretty(&mut *out, &document)?;
+                    writeln!(out)
+                })
+                .context(output::WRITING)?;
+            } else {
+                output::text(|out| writeln!(out, "{}", sentence(shared))).context(output::WRITING)?;
+            }
             Ok(if shared.is_some() { Status::Found } else { Status::Nothing })
         }
     }
