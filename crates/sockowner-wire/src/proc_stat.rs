@@ -34,6 +34,9 @@ pub struct ProcStat<'a> {
     /// Field 22: the start time, in clock ticks since boot (of the time namespace that read it).
     #[doc(alias = "starttime")]
     pub start_ticks: u64,
+    /// Field 38: the signal that the parent gets at its end, -1 for a thread that is not the main one; `None` where the
+    /// text ends before.
+    pub exit_signal: Option<i32>,
 }
 
 impl<'a> ProcStat<'a> {
@@ -66,7 +69,17 @@ impl<'a> ProcStat<'a> {
         fields.skip(1)?; // 21: itrealvalue
         let start_ticks = fields.number("the start time of a stat line")?;
 
-        Ok(Self { pid, comm, state, ppid, flags, num_threads, start_ticks })
+        // 23 to 37: memory, addresses, signals. No process is told apart by what follows, so it may be missing.
+        let exit_signal = fields.skip(15).ok().and_then(|()| fields.next("the exit signal").ok());
+        let exit_signal = exit_signal.and_then(|(digits, _)| std::str::from_utf8(digits).ok()?.parse().ok());
+
+        Ok(Self { pid, comm, state, ppid, flags, num_threads, start_ticks, exit_signal })
+    }
+
+    /// Whether this is a thread that is not its process's main one: `/proc` has a directory for its number, too, but does
+    /// not list it.
+    pub fn is_thread(&self) -> bool {
+        self.exit_signal == Some(-1)
     }
 
     /// Whether this is a kernel thread.
@@ -168,7 +181,10 @@ mod tests {
             flags: 4_194_304,
             num_threads: 1,
             start_ticks: 131_790,
+            exit_signal: Some(17),
         };
+        let thread = std::str::from_utf8(CAT).unwrap().replacen(" 17 ", " -1 ", 1);
+        assert!(ProcStat::parse(thread.as_bytes()).unwrap().is_thread() && !expected.is_thread());
         assert_eq!(ProcStat::parse(CAT), Ok(expected));
         assert!(!expected.is_kernel_thread());
         assert!(!expected.is_zombie());
@@ -218,7 +234,9 @@ mod tests {
             let whole = ProcStat::parse(&text).unwrap();
             for end in 0..text.len() {
                 if let Ok(cut) = ProcStat::parse(&text[..end]) {
-                    assert_eq!(cut, whole, "cut at {end}");
+                    // What comes late may be missing, and is never another number.
+                    let exit_signal = cut.exit_signal.and(whole.exit_signal);
+                    assert_eq!(cut, ProcStat { exit_signal, ..whole }, "cut at {end}");
                 }
             }
         }

@@ -1,5 +1,5 @@
 //! The real door: every system call of the Linux backend.
-#![expect(unsafe_code, reason = "kcmp and open_by_handle_at have no safe wrapper")]
+#![expect(unsafe_code, reason = "kcmp, open_by_handle_at and a page wiped in children have no safe wrapper")]
 
 mod bpf;
 pub(crate) mod share;
@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
+use std::sync::atomic::{self, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
@@ -168,6 +169,14 @@ impl Door for Kernel {
         }
     }
 
+    fn process_mark(&self) -> u64 {
+        process_mark()
+    }
+
+    fn wait(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+
     fn own_pid(&self) -> u32 {
         std::process::id()
     }
@@ -274,6 +283,42 @@ impl Door for Kernel {
             ticks_per_second: rustix::param::clock_ticks_per_second(),
         }
     }
+}
+
+/// In a page that the kernel fills with zeros in every child (madvise(2), `MADV_WIPEONFORK`, Linux 4.14): pids do not
+/// tell, as a child in another pid namespace may have its parent's.
+fn process_mark() -> u64 {
+    static PAGE: OnceLock<Option<&'static AtomicU64>> = OnceLock::new();
+    let Some(mark) = PAGE.get_or_init(wiped_in_children) else { return 0 };
+    let known = mark.load(atomic::Ordering::Acquire);
+    if known != 0 {
+        return known;
+    }
+    let now = clock_gettime(ClockId::Boottime);
+    let fresh = duration(now.tv_sec, now.tv_nsec).as_nanos();
+    let fresh = u64::try_from(fresh).unwrap_or(u64::MAX) | 1;
+    mark.compare_exchange(0, fresh, atomic::Ordering::AcqRel, atomic::Ordering::Acquire)
+        .map_or_else(|other| other, |_| fresh)
+}
+
+fn wiped_in_children() -> Option<&'static AtomicU64> {
+    let length = rustix::param::page_size();
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a new private mapping of one page: no address is asked for and no memory of this process is touched.
+    let page = unsafe { libc::mmap(std::ptr::null_mut(), length, access, flags, -1, 0) };
+    if page == libc::MAP_FAILED {
+        return None;
+    }
+    // SAFETY: the range is the page that was just mapped; in children it is zero, a valid value of what is put there.
+    let advised = unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) };
+    if advised != 0 {
+        // SAFETY: the page was just mapped, and nothing points into it.
+        unsafe { libc::munmap(page, length) };
+        return None;
+    }
+    // SAFETY: the page is aligned, zeroed, readable and writable, is never unmapped, and is used as this atomic alone.
+    Some(unsafe { &*page.cast::<AtomicU64>() })
 }
 
 fn duration(seconds: i64, nanoseconds: i64) -> Duration {

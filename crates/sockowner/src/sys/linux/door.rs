@@ -126,6 +126,11 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     /// The order of two threads' descriptor tables, the same at every call; equal is one shared table. Both threads are
     /// named by their numbers in the caller's pid namespace.
     fn compare_descriptors(&self, one: u32, other: u32) -> io::Result<Ordering>;
+    /// A number that a child made by fork(2), or a like call, does not have in common with its parent; 0 where none can be
+    /// had.
+    fn process_mark(&self) -> u64;
+    /// Lets some time pass.
+    fn wait(&self, duration: Duration);
     /// The caller's own number in its own pid namespace.
     fn own_pid(&self) -> u32;
     /// Path of the cgroup directory with this id, below the mount held by `root`, as the caller sees it.

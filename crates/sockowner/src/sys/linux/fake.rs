@@ -59,6 +59,12 @@ pub(crate) struct World {
     pub(crate) ended: Vec<u32>,
     /// The caller's number, where `/proc` has another.
     pub(crate) own_pid: Option<u32>,
+    /// What the caller does not have in common with its children.
+    pub(crate) mark: u64,
+    /// How long was waited.
+    pub(crate) waited: Duration,
+    /// No inode number of a pidfd can be had: it fails so.
+    pub(crate) pidfd_fails: Option<i32>,
     /// Threads cannot be compared: it fails so.
     pub(crate) kcmp_fails: Option<i32>,
     /// Threads that have descriptors of their own share one table.
@@ -495,9 +501,18 @@ impl Door for Fake {
 
     fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>> {
         self.call(|world| match world.generations.get(&pid) {
+            _ if world.pidfd_fails.is_some() => Err(io::Error::from_raw_os_error(world.pidfd_fails.unwrap())),
             Some(generation) => Ok(Some(u64::from(pid) << 32 | generation)),
             None => Err(io::Error::from_raw_os_error(ESRCH)),
         })
+    }
+
+    fn process_mark(&self) -> u64 {
+        self.world.lock().unwrap().mark
+    }
+
+    fn wait(&self, duration: Duration) {
+        self.world.lock().unwrap().waited += duration;
     }
 
     fn own_pid(&self) -> u32 {
@@ -533,7 +548,7 @@ impl Door for Fake {
     }
 
     fn now(&self) -> Now {
-        let since_boot = Duration::from_secs(3600);
+        let since_boot = Duration::from_secs(3600) + self.world.lock().unwrap().waited;
         Now {
             since_boot,
             wall: UNIX_EPOCH + Duration::from_secs(1_000_000) + since_boot,

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use sockowner_wire::{Manager, Membership, ProcStat, memberships, mounts, place};
 
@@ -39,21 +39,21 @@ pub(crate) fn boot() -> Option<u64> {
 #[derive(Debug)]
 pub(super) struct Host {
     boot: OnceLock<Option<u64>>,
-    boot_offset: OnceLock<i64>,
+    boot_offset: AtomicI64,
     /// Where the whole of the cgroup2 hierarchy is mounted, and on which device.
     cgroup2: OnceLock<Option<(Vec<u8>, u64)>>,
-    /// The pid of the caller whose `/proc` has its own numbers. A child that was forked into another pid namespace has
-    /// another one.
-    numbers_agree_for: AtomicU32,
+    /// [`Door::process_mark`] of the caller whose `/proc` has its own numbers, and whose clock is shifted so. A child may
+    /// have been forked into other namespaces.
+    known_for: AtomicU64,
 }
 
 impl Host {
     pub(super) const fn new() -> Self {
         Self {
             boot: OnceLock::new(),
-            boot_offset: OnceLock::new(),
+            boot_offset: AtomicI64::new(0),
             cgroup2: OnceLock::new(),
-            numbers_agree_for: AtomicU32::new(0),
+            known_for: AtomicU64::new(0),
         }
     }
 
@@ -68,11 +68,11 @@ impl Host {
     /// How far the caller's clock is ahead of the initial time namespace's, in ticks. An error where `/proc` does not
     /// have the caller's own numbers: whatever it shows is no answer.
     fn boot_offset<D: Door>(&self, door: &D) -> Result<i64> {
-        let own = door.own_pid();
-        match self.boot_offset.get() {
-            Some(offset) if self.numbers_agree_for.load(Ordering::Relaxed) == own => return Ok(*offset),
-            _ => {}
+        let mark = door.process_mark();
+        if mark != 0 && self.known_for.load(Ordering::Acquire) == mark {
+            return Ok(self.boot_offset.load(Ordering::Relaxed));
         }
+        let own = door.own_pid();
         let proc = door.open_root(b"/proc").map_err(no_proc)?;
         if door.read_link(&proc, b"self").map_err(no_proc)? != own.to_string().as_bytes() {
             return Err(Error::new(ErrorKind::Unsupported, "/proc shows another pid namespace"));
@@ -80,9 +80,10 @@ impl Host {
         // Before Linux 5.5 there are no time namespaces.
         let text = unless_exhausted(door, &proc, b"self/timens_offsets")
             .map_err(|error| Error::io("read /proc/self/timens_offsets", error))?;
-        self.numbers_agree_for.store(own, Ordering::Relaxed);
         let offset = process::boot_offset(&text, door.now().ticks_per_second);
-        Ok(*self.boot_offset.get_or_init(|| offset))
+        self.boot_offset.store(offset, Ordering::Relaxed);
+        self.known_for.store(mark, Ordering::Release);
+        Ok(offset)
     }
 
     fn cgroup2<D: Door>(&self, door: &D) -> Option<&(Vec<u8>, u64)> {
@@ -157,6 +158,9 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
     if identity.start_ticks.is_some_and(|ticks| ticks != started) {
         return Err(not_found("its number is another process's now"));
     }
+    if stat.is_thread() {
+        return Err(not_found("its number is a thread's"));
+    }
     if stat.is_zombie() && stat.num_threads <= 1 {
         return Err(not_found("it has ended"));
     }
@@ -164,6 +168,8 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
         match door.pidfd_inode(pid) {
             Ok(now) if now != Some(inode) => return Err(not_found("its number is another process's now")),
             Ok(_) => {}
+            // What cannot be proved is not believed.
+            Err(error) if is_refused(&error) => return Err(not_found("its pidfd may not be opened")),
             Err(error) => return Err(vanished(error, "open its pidfd")),
         }
     }
@@ -210,7 +216,8 @@ fn plain<D: Door>(door: &D, dir: &D::Dir, link: &[u8], text: Vec<u8>) -> PathBuf
     PathBuf::from(OsString::from_vec(path))
 }
 
-/// The system's unit, if the process is in the cgroup with this id now and that cgroup is a unit's.
+/// The system's unit, if the cgroup with this id is in the one that the process is in now: its own cgroup, one above it,
+/// or one right below.
 fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Module> {
     let (mount, device) = host.cgroup2(door)?;
     let mut text = Vec::new();
@@ -221,10 +228,27 @@ fn service<D: Door>(door: &D, host: &Host, dir: &D::Dir, id: u64) -> Option<Modu
     if placement.container.is_some() {
         return None;
     }
-    let now = door.stat_root(&[mount.as_slice(), path].concat()).ok()?;
     // Something else may be mounted over it, with directories of anybody's choice.
-    (now.inode == id && now.device == *device)
-        .then(|| Module::Service(String::from_utf8_lossy(&unit.name).into_owned()))
+    let is_it = |path: &[u8]| {
+        door.stat_root(&[mount.as_slice(), path].concat())
+            .is_ok_and(|now| now.inode == id && now.device == *device)
+    };
+    let is_its_units = |path: &&[u8]| place(path).service.is_some_and(|service| service == unit);
+    let above =
+        std::iter::successors(Some(path), |path| Some(&path[..path.iter().rposition(|b| *b == b'/')?]));
+    let within = above.take_while(is_its_units).any(is_it)
+        || is_right_below(door, &[mount.as_slice(), path].concat(), (id, *device));
+    within.then(|| Module::Service(String::from_utf8_lossy(&unit.name).into_owned()))
+}
+
+/// A cgroup with this id is right below the one at `path`.
+fn is_right_below<D: Door>(door: &D, path: &[u8], (id, device): (u64, u64)) -> bool {
+    let mut found = false;
+    let listed = door.open_root(path).and_then(|dir| {
+        let is_cgroups = door.stat(&dir, b".")?.device == device;
+        door.list(&dir, &mut |entry| found |= is_cgroups && entry.is_dir && entry.inode == id)
+    });
+    listed.is_ok() && found
 }
 
 fn not_found(why: &str) -> Error {
@@ -365,6 +389,62 @@ mod tests {
         let mut world = world();
         world.own_pid = Some(2);
         assert_eq!(kind(module(&Fake::new(world), &host, &Identity::of_pid(100))), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_child_with_its_parents_number_gets_no_answer_of_its_parents() {
+        let host = Host::new();
+        assert!(module(&Fake::new(World { mark: 1, ..world() }), &host, &Identity::of_pid(100)).is_ok());
+        // `/proc` is still that of the parent's namespace, where the child has another number.
+        let mut world = World { mark: 2, ..world() };
+        let link = Node::Link { text: b"77".to_vec(), stat: stat(FileKind::Directory, 5, 3) };
+        world.nodes.insert(b"/proc/self".to_vec(), link);
+        assert_eq!(kind(module(&Fake::new(world), &host, &Identity::of_pid(100))), ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn a_child_whose_clock_is_shifted_knows_its_own_rows() {
+        let host = Host::new();
+        let identity = Identity { start_ticks: Some(1000), ..Identity::of_pid(100) };
+        assert!(module(&Fake::new(World { mark: 1, ..world() }), &host, &identity).is_ok());
+        let mut world = World { mark: 2, ..world() };
+        world.file("/proc/self/timens_offsets", "boottime 1000 0\n");
+        world.process(FakeProcess { pid: 100, start: 1000 + 100_000, ..FakeProcess::default() });
+        assert!(module(&Fake::new(world), &host, &identity).is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_proved_is_not_found() {
+        for errno in [1, EACCES, super::super::call::ESRCH] {
+            let door = Fake::new(World { pidfd_fails: Some(errno), ..world() });
+            let identity = Identity { pidfd_inode: Some(100 << 32 | 1), ..Identity::of_pid(100) };
+            assert_eq!(kind(ask(&door, identity)), ErrorKind::NotFound, "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_named_for_all_of_its_cgroups() {
+        let mut world = world();
+        let below = "/system.slice/daemon.service/worker";
+        world.cgroup(below, 79, &[102]);
+        world.process(FakeProcess { pid: 102, cgroup: below, ..FakeProcess::default() });
+        world.cgroup("/system.slice/other.service", 80, &[]);
+        let door = Fake::new(world);
+        let daemon = Module::Service("daemon.service".into());
+        let of =
+            |pid, cgroup| ask(&door, Identity { cgroup: Some(cgroup), ..Identity::of_pid(pid) }).unwrap();
+        assert_eq!([of(102, 77), of(102, 79), of(100, 79), of(100, 77)], [(); 4].map(|()| daemon.clone()));
+        for (pid, cgroup) in [(102, 80), (100, 80), (102, 1)] {
+            assert_eq!(of(pid, cgroup), Module::Process("/usr/sbin/daemon".into()), "{pid} {cgroup}");
+        }
+    }
+
+    #[test]
+    fn a_thread_is_no_process() {
+        let mut world = world();
+        let (few, many) = ("0 ".repeat(8), "0 ".repeat(15));
+        world.file("/proc/100/stat", &format!("100 (x) S 1 0 0 0 0 0 {few}0 0 2 0 1000 {many}-1 0\n"));
+        assert_eq!(kind(ask(&Fake::new(world), Identity::of_pid(100))), ErrorKind::NotFound);
     }
 
     #[test]

@@ -158,9 +158,27 @@ fn read_rest<D: Door>(
     if stat.start_ticks >= duration_to_ticks(frame.now.since_boot, frame.now.ticks_per_second) {
         // By number: whoever it is, he has it while `dir` is alive, and that is read once more below.
         process.pidfd_inode = door.pidfd_inode(stat.pid).ok().flatten();
+        if process.pidfd_inode.is_none() {
+            outlive_its_tick(door, dir, stat.start_ticks)?;
+        }
     }
     process.command_line = frame.command_lines.then(|| command_line(door, dir)).flatten();
     Ok(Read { process, cgroup, changed: false })
+}
+
+/// Waits until no other process can start in this tick any more; whoever is still alive then is told from any later one by
+/// its start alone.
+fn outlive_its_tick<D: Door>(door: &D, dir: &D::Dir, start_ticks: u64) -> io::Result<()> {
+    let tick = |now: &Now| duration_to_ticks(now.since_boot, now.ticks_per_second);
+    // One wait is enough, unless the clock is not what it is taken for.
+    for _ in 0..TRIES {
+        let now = door.now();
+        if tick(&now) > start_ticks {
+            return door.read_piece(dir, b"stat", &mut Vec::with_capacity(1024));
+        }
+        door.wait(ticks_to_duration(1, now.ticks_per_second));
+    }
+    Err(io::Error::other("it has not started yet, by the clock"))
 }
 
 /// The process's cgroup v2 path, and the unit and container it is in: those of systemd's own v1 hierarchy where the

@@ -691,3 +691,23 @@ fn a_socket_that_closes_meanwhile_is_gone() {
     let (entries, _) = system.attribute(listed, Search::Everywhere, None).unwrap();
     assert_eq!(entries[0].attribution.reason(), Some(Reason::Gone));
 }
+
+#[test]
+fn a_young_process_without_a_pidfd_is_waited_for() {
+    let mut world = small();
+    // It starts in the tick of the clock.
+    world.process(FakeProcess {
+        pid: 100,
+        start: 360_000,
+        fds: vec![(3, sock(10))],
+        ..FakeProcess::default()
+    });
+    for (fails, waited) in [(None, 0), (Some(1), 10), (Some(38), 10)] {
+        let door = Fake::new(World { pidfd_fails: fails, ..world.clone() });
+        let after = door.world();
+        let (entries, _) = snapshot(door).unwrap();
+        let process = &entries[0].attribution.holders()[0].process;
+        assert_eq!(process.pidfd_inode.is_some(), fails.is_none());
+        assert_eq!(after.lock().unwrap().waited.as_millis(), waited);
+    }
+}
