@@ -4,7 +4,8 @@
  * Link with -lsockowner. On Windows this header is the system's own.
  *
  * All functions
- *   - may be called from any thread at any time; none keeps state between calls, none is for signal handlers;
+ *   - may be called from any thread at any time, none from signal handlers; what they keep between calls is of the
+ *     machine and the caller's namespaces (boot id, clock, where cgroups are), and found again in a child of fork();
  *   - write only into memory of the caller, never keep a pointer to it, and need no alignment of it. (A caller who
  *     gives a buffer at an odd address gets rows and strings at odd addresses.)
  *   - speak of the network namespace of the calling thread, and of pids in its pid namespace;
@@ -19,8 +20,9 @@
  *   50    ERROR_NOT_SUPPORTED        no such table
  *   5     ERROR_ACCESS_DENIED        the system refuses its tables to this caller
  *   299   ERROR_PARTIAL_COPY         the process lives, but changed at each try to read it
- *   8     ERROR_NOT_ENOUGH_MEMORY
- *   31    ERROR_GEN_FAILURE          any other failure of the system
+ *   8     ERROR_NOT_ENOUGH_MEMORY    no memory for the answer. Where it runs out while the system is asked, the
+ *                                    program is aborted, as in any Rust library
+ *   31    ERROR_GEN_FAILURE          any other failure of the system; a path longer than it tells (4,095 bytes)
  *   1359  ERROR_INTERNAL_ERROR       a fault of the library
  *
  * Families: AF_INET (2) and AF_INET6 as <sys/socket.h> has it (10). Windows' 23 is taken for AF_INET6 too.
