@@ -8,7 +8,7 @@ use super::bpf::Seen;
 use super::door::Door;
 use super::sockets::state;
 use crate::sys::{Scope, Sockets};
-use crate::{Address, Endpoint, Error, Family, Gap, GapReason, Interface, Protocol, Result, Socket};
+use crate::{Address, Endpoint, Error, Family, Gap, GapReason, Interface, Protocol, Result, Socket, Source};
 
 /// What the gaps are about.
 const ABROAD: &str = "other network namespaces";
@@ -25,7 +25,7 @@ impl<D: Door> System<D> {
         let mut sockets = Sockets::default();
         let mut others = 0;
         let home = self.diag.netns();
-        let seen = bpf
+        let looked = bpf
             .look_abroad(&self.door, |row| {
                 if home == Some(row.netns.into()) {
                     return false;
@@ -42,7 +42,16 @@ impl<D: Door> System<D> {
                     }
                 }
             })
-            .map_err(|cause| Error::io("look at all descriptors with a BPF iterator", cause))?;
+            .map_err(|cause| Error::io("look at all descriptors with a BPF iterator", cause));
+        let seen = match looked {
+            Ok(seen) => seen,
+            Err(error) if self.options.source == Source::Bpf => return Err(error),
+            // The query's own namespace is told all the same.
+            Err(_) => {
+                let gaps = vec![gap(GapReason::Interrupted, 1)];
+                return Ok((Sockets { list: Vec::new(), gaps }, None));
+            }
+        };
         sockets.list.sort_by_key(|socket| (socket.netns, socket.cookie));
         sockets.list.dedup_by_key(|socket| (socket.netns, socket.cookie));
         sockets.gaps.push(Gap::new("sock_diag", ABROAD, GapReason::Unsupported, 1));

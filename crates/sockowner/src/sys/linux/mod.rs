@@ -14,6 +14,8 @@ mod cgroup;
 mod diag;
 mod door;
 #[cfg(test)]
+mod failure_tests;
+#[cfg(test)]
 mod fake;
 #[cfg(test)]
 mod fake_iterator;

@@ -16,7 +16,7 @@ use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source};
 const SINGLY: usize = 64;
 /// More threads than this do not help: the kernel's locks are shared.
 const THREADS_MAX: usize = 4;
-/// With fewer files open on the host, a walk takes less time than loading programs does (about 5 ms).
+/// With fewer files open on the host, a walk takes less time than loading programs does.
 const FEW_FILES: u64 = 2000;
 /// Up to so many processes an iterator is run for each; for more it is sooner run for all.
 const NEAR_MAX: usize = 16;

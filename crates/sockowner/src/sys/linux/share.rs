@@ -15,7 +15,7 @@ pub struct Shared {
 /// his own. What was shared before is replaced. It lasts until [`disable`], or the machine's next start.
 ///
 /// # Platform
-/// Linux 5.8 and later. Mounts a BPF file system at `/run/sockowner/bpf` and pins iterators there: needs root with
+/// Linux 5.12 and later. Mounts a BPF file system at `/run/sockowner/bpf` and pins iterators there: needs root with
 /// `CAP_BPF`, `CAP_PERFMON` and `CAP_SYS_ADMIN`.
 ///
 /// # Errors
