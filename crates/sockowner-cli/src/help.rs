@@ -15,7 +15,7 @@ Options:
 
 /// Below `-h`.
 pub(crate) const SHORT: &str =
-    "Exit: 0 found, 1 nothing matched, 2 failure, 3 with --strict. More: --help, status, share";
+    "Exit: 0 found, 1 none, 2 failure, 3 with --strict. More: --help, status, share";
 
 /// Below `--help`.
 pub(crate) const LONG: &str = "\
