@@ -241,6 +241,12 @@ impl<D: Door> System<D> {
         };
         let mut seen = seen.map_or_else(|| look(wanted), Ok)?;
         let mut found = self.recognise(proc, frame, users, (&mut seen, bpf.shows_all), wanted, gaps);
+        let mut unvisited = Vec::new();
+        if bpf.shows_all {
+            // Who else has it can be told only of those that were visited.
+            unvisited = seen.unvisited(&self.pids(proc)?);
+            found.merge(walk(wanted, &unvisited));
+        }
         let mut left = wanted.to_vec();
         retain_open(&mut left, &found);
         // What shows one user's sockets says nothing about the others.
@@ -252,11 +258,9 @@ impl<D: Door> System<D> {
                 let again = self.recognise(proc, frame, users, (&mut seen, bpf.shows_all), &left, gaps);
                 retain_open(&mut left, &again);
                 found.merge(again);
-                // That nobody has it can be said only of those that were visited.
-                let unvisited = seen.unvisited(&self.pids(proc)?);
-                if !left.is_empty() && !unvisited.is_empty() {
-                    found.merge(walk(&left, &unvisited));
-                }
+                let mut born = seen.unvisited(&self.pids(proc)?);
+                born.retain(|pid| unvisited.binary_search(pid).is_err());
+                found.merge(walk(&left, &born));
             }
         }
         match found.exhausted.take() {
