@@ -22,7 +22,7 @@ pub fn supported() -> Result<(), String> {
     fs::write(LAST_PID, last.trim()).map_err(|error| format!("write {LAST_PID}: {error}"))
 }
 
-/// Whether a process or zombie has this number.
+/// Whether a process, a thread or a zombie has this number.
 pub(crate) fn taken(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }

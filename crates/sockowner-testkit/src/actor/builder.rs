@@ -61,7 +61,7 @@ impl Builder {
         self
     }
 
-    /// Exactly this process number, which must be free. Needs
+    /// Exactly this process number, as soon as nobody has it. Needs
     /// [`Requirement::NsLastPid`](crate::Requirement::NsLastPid).
     pub fn pid(mut self, pid: u32) -> Self {
         self.pid = Some(pid);
@@ -103,9 +103,9 @@ impl Builder {
             return self.start();
         };
         for _ in 0..PID_ATTEMPTS {
-            if pid::taken(wanted) {
-                return Err(format!("there is a process {wanted}"));
-            }
+            // Threads have numbers, too: one that the test's own process just started may have come by it.
+            poll(PATIENCE, || (!pid::taken(wanted)).then_some(()))
+                .ok_or_else(|| format!("there is a process {wanted}"))?;
             pid::force_next(wanted)?;
             let actor = self.start()?;
             if actor.pid() == wanted {

@@ -117,6 +117,33 @@ fn whenever_a_pid_is_recycled_the_new_process_is_never_named() {
 }
 
 #[test]
+fn whenever_a_socket_is_closed_it_is_told_as_held_or_as_gone() {
+    for (search, iterates) in
+        [Search::Everywhere, Search::Nearest].into_iter().flat_map(|s| [(s, false), (s, true)])
+    {
+        for n in 1..200 {
+            let door = Fake::new(World { iterates, ..small() }).changing(n, |world| {
+                world.kill(100);
+                world.rows.clear();
+            });
+            let Ok(system) = System::open_with(door, OPTIONS) else { panic!("call {n}: cannot be opened") };
+            let listed = system.sockets(&all()).unwrap().list;
+            let (entries, _) = system.attribute(listed, search, None).unwrap();
+            for entry in entries {
+                match entry.attribution.primary_owner() {
+                    Some((process, _)) => {
+                        assert_eq!((process.pid, process.start.ticks), (100, 1000), "call {n}");
+                    }
+                    None => {
+                        assert_eq!(entry.attribution.reason(), Some(Reason::Gone), "call {n}, {search:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_process_that_executes_another_program_is_told_as_one_of_both() {
     for (n, iterates) in (1..120).flat_map(|n| [(n, false), (n, true)]) {
         let door = Fake::new(World { iterates, ..small() }).changing(n, |world| {

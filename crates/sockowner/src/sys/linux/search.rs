@@ -260,7 +260,10 @@ impl<D: Door> System<D> {
                 found.merge(again);
                 let mut born = seen.unvisited(&self.pids(proc)?);
                 born.retain(|pid| unvisited.binary_search(pid).is_err());
-                found.merge(walk(&left, &born));
+                let born = walk(&left, &born);
+                retain_open(&mut left, &born);
+                found.merge(born);
+                self.look_again(subjects, &left, false)?;
             }
         }
         match found.exhausted.take() {
@@ -294,9 +297,12 @@ impl<D: Door> System<D> {
             if may_be_hidden {
                 again.retain(|pid| rest.binary_search(pid).is_err());
             }
-            let wanted = still_open(subjects, &wanted);
+            let mut wanted = still_open(subjects, &wanted);
             if !wanted.is_empty() {
-                found.merge(walk(&wanted, &again));
+                let second = walk(&wanted, &again);
+                retain_open(&mut wanted, &second);
+                found.merge(second);
+                self.look_again(subjects, &wanted, may_be_hidden)?;
             }
         }
         match found.exhausted.take() {
@@ -343,7 +349,8 @@ impl<D: Door> System<D> {
         pids.iter().copied().filter(is_theirs).collect()
     }
 
-    /// Looks once more at sockets that nobody was seen to hold: they may be gone, or in another state.
+    /// Looks once more at sockets that nobody was seen to hold: they may be gone, or in another state. It is so after every
+    /// look at processes: what is closed while they are looked at has no holder in the end, and is not open either.
     fn look_again(&self, subjects: &mut [Subject], unheld: &[u64], may_be_hidden: bool) -> Result<()> {
         let is_unheld = |subject: &&mut Subject| unheld.binary_search(&subject.socket.inode).is_ok();
         let (mut open, abroad): (Vec<_>, Vec<_>) = subjects
