@@ -189,3 +189,162 @@ struct bpf_iter__task_file {
 	__u32 fd __attribute__((aligned(8)));
 	struct file *file __attribute__((aligned(8)));
 };
+
+/*
+ * What the recorder reads beside: further fields of the same structures. The part of a name from ___ on is not looked
+ * up, so the types above, and with them the other programs' bytes, stay as they are.
+ */
+
+/* include/uapi/linux/bpf.h */
+enum {
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_SK_STORAGE = 24,
+	BPF_F_NO_PREALLOC = 1,
+	BPF_F_CLONE = 1 << 9,
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+	BPF_SK_STORAGE_GET_F_CREATE = 1,
+};
+
+/* include/net/tcp_states.h */
+enum {
+	TCP_ESTABLISHED = 1,
+	TCP_SYN_RECV = 3,
+	TCP_CLOSE = 7,
+	TCP_LISTEN = 10,
+};
+
+/* include/uapi/asm-generic/errno-base.h */
+enum { EEXIST = 17 };
+
+/* include/linux/sched.h: threads of a process that have no user registers of their own */
+enum {
+	PF_IO_WORKER = 0x00000010,
+	PF_USER_WORKER = 0x00004000,
+};
+
+/* A program's context, of a fixed layout (include/uapi/linux/bpf.h). */
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 mark;
+	__u32 priority;
+	__u32 src_ip4;
+	__u32 src_ip6[4];
+	__u32 src_port;
+};
+
+struct bpf_sock_addr {
+	__u32 user_family;
+	__u32 user_ip4;
+	__u32 user_ip6[4];
+	__u32 user_port;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 msg_src_ip4;
+	__u32 msg_src_ip6[4];
+	struct bpf_sock *sk __attribute__((aligned(8)));
+};
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct cred___noted {
+	kuid_t uid;
+	kuid_t euid;
+	kuid_t suid;
+};
+
+struct vfsmount___noted {
+	struct dentry___noted *mnt_root;
+};
+
+struct mount___noted {
+	struct mount___noted *mnt_parent;
+	struct dentry___noted *mnt_mountpoint;
+	struct vfsmount___noted mnt;
+};
+
+struct qstr___noted {
+	__u64 hash_len;
+	const unsigned char *name;
+};
+
+struct dentry___noted {
+	struct dentry___noted *d_parent;
+	struct qstr___noted d_name;
+};
+
+struct path___noted {
+	struct vfsmount___noted *mnt;
+	struct dentry___noted *dentry;
+};
+
+struct inode___noted {
+	unsigned long i_ino;
+	unsigned int i_nlink;
+	struct super_block *i_sb;
+};
+
+struct file___noted {
+	struct inode___noted *f_inode;
+	struct path___noted f_path;
+};
+
+/* Until Linux 6.17 the flags are one number. */
+struct mm_struct___noted {
+	struct file___noted *exe_file;
+	unsigned long flags;
+};
+
+typedef struct {
+	unsigned long __mm_flags[1];
+} mm_flags_t;
+
+struct mm_struct___bitmap {
+	mm_flags_t flags;
+};
+
+struct pid_namespace___noted {
+	struct ns_common ns;
+};
+
+struct upid___noted {
+	int nr;
+	struct pid_namespace___noted *ns;
+};
+
+struct task_struct___noted {
+	unsigned int flags;
+	int pid;
+	int tgid;
+	struct task_struct___noted *group_leader;
+	struct pid *thread_pid;
+	__u64 start_boottime;
+	const struct cred___noted *real_cred;
+	char comm[16];
+	struct mm_struct___noted *mm;
+	__u64 self_exec_id;
+};
+
+struct sock___noted {
+	__u8 sk_kern_sock : 1;
+	struct socket *sk_socket;
+};
+
+struct inet_sock {
+	struct sock sk;
+	__be16 inet_sport;
+};
+
+struct pt_regs {
+	unsigned long bp;
+	unsigned long bx;
+	unsigned long orig_ax;
+	unsigned long ip;
+	unsigned long sp;
+};
+
+#pragma clang attribute pop

@@ -24,8 +24,7 @@ int own_holders(struct bpf_iter__task_file *ctx)
 	row.inode = file->f_inode->i_ino;
 	row.netns = sk->__sk_common.skc_net.net->ns.inum;
 	row.fd = ctx->fd;
-	describe(&row, task, sk);
-	number(&row, task);
+	number(&row, task, sk);
 	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
 	return 0;
 }

@@ -19,7 +19,7 @@ struct {
 #define PATH_ROOM 1024
 
 /* A process row and its path, too large for the stack. */
-struct described {
+struct process_record {
 	struct process_row row;
 	char path[PATH_ROOM];
 };
@@ -28,7 +28,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct described);
+	__type(value, struct process_record);
 } scratch SEC(".maps");
 
 /* Before anything else of the file is looked at: most descriptors are no sockets, most sockets not wanted. */
@@ -48,7 +48,10 @@ int holders(struct bpf_iter__task_file *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
-	struct holder_row row = {};
+	struct {
+		struct holder_row row;
+		struct socket_part part;
+	} it = {};
 	struct wanted *want;
 	struct sock *sk;
 	__u32 zero = 0;
@@ -58,19 +61,26 @@ int holders(struct bpf_iter__task_file *ctx)
 	want = bpf_map_lookup_elem(&wanted, &zero);
 	if (!want)
 		return 0;
-	row.inode = file->f_inode->i_ino;
-	if (!is_wanted(want, row.inode))
+	it.row.inode = file->f_inode->i_ino;
+	if (!is_wanted(want, it.row.inode))
 		return 0;
 	sk = inet_sock(file);
 	if (!sk)
 		return 0;
-	row.netns = sk->__sk_common.skc_net.net->ns.inum;
-	if (want->netns && want->netns != row.netns)
+	if (want->states && !(want->states & 1U << (sk->__sk_common.skc_state & 31)))
 		return 0;
-	row.fd = ctx->fd;
-	describe(&row, task, sk);
-	number(&row, task);
-	bpf_seq_write(ctx->meta->seq, &row, sizeof(row));
+	it.row.netns = sk->__sk_common.skc_net.net->ns.inum;
+	if (want->netns && want->netns != it.row.netns)
+		return 0;
+	it.row.fd = ctx->fd;
+	number(&it.row, task, sk);
+	if (want->brief) {
+		bpf_seq_write(ctx->meta->seq, &it, sizeof(it.row));
+		return 0;
+	}
+	it.row.described = true;
+	describe(&it.part, sk);
+	bpf_seq_write(ctx->meta->seq, &it, sizeof(it));
 	return 0;
 }
 
@@ -79,11 +89,10 @@ int processes(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct process_row *row;
-	struct described *it;
-	struct pid_namespace *ns;
+	struct process_record *it;
+	struct reader reader;
 	struct mm_struct *mm;
 	struct file *exe;
-	unsigned int level;
 	__u32 zero = 0;
 	long length;
 
@@ -93,11 +102,11 @@ int processes(struct bpf_iter__task *ctx)
 	if (!it)
 		return 0;
 	row = &it->row;
-	ns = reader_pid_namespace(&level);
+	reader = this_reader();
 	row->start = task->start_boottime;
 	row->cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
-	row->pid = number_for_reader(task, level, ns);
-	row->parent = number_for_reader(BPF_CORE_READ(task, real_parent, group_leader), level, ns);
+	row->pid = number_for(&reader, task);
+	row->parent = number_for(&reader, BPF_CORE_READ(task, real_parent, group_leader));
 	row->uid = BPF_CORE_READ(task, real_cred, euid.val);
 	row->kernel_thread = !!(task->flags & PF_KTHREAD);
 	BPF_CORE_READ_STR_INTO(&row->comm, task, comm);

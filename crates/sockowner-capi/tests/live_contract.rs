@@ -10,10 +10,11 @@
 )]
 
 #[cfg(target_os = "linux")]
-mod live_contract {
-    #[macro_use]
-    mod stage;
+#[macro_use(tests)]
+extern crate sockowner_testkit;
 
+#[cfg(target_os = "linux")]
+mod live_contract {
     mod call;
     mod checklist;
     mod headers;
@@ -23,17 +24,18 @@ mod live_contract {
     mod module_names;
     mod programs;
     mod row;
+    mod service;
     mod surface;
     mod tables;
     mod workshop;
 
     pub(crate) fn main() -> std::process::ExitCode {
-        let staged = stage::Stages::new(&[module_names::TESTS, life::TESTS, tables::TESTS]);
+        let suite = sockowner_testkit::stage::Suite::new(&[module_names::TESTS, life::TESTS, tables::TESTS]);
         // Ends here where the command line is wrong, before there is anything to be left behind.
         libtest_mimic::Arguments::from_args();
         let workshop = workshop::Workshop::open();
-        let apart = stage::Apart::enter();
-        let mut trials = staged.trials();
+        let apart = service::Apart::enter();
+        let mut trials = suite.trials(&[]);
         trials.extend(programs::trials());
         trials.extend(layout::trials());
         trials.extend(surface::trials());

@@ -66,11 +66,9 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Status> {
 }
 
 fn table(snapshot: &Snapshot) -> Table<8> {
-    let mut table = Table::new(COLUMNS);
-    // Texts that are made anew in each row keep their memory.
-    let (mut local, mut remote) = (String::new(), String::new());
-    for entry in snapshot {
+    Table::of(COLUMNS, snapshot.entries(), |table, entry| {
         let endpoint = &entry.socket.endpoint;
+        let (mut local, mut remote) = (String::with_capacity(48), String::with_capacity(48));
         let user = naming::user(entry.socket.uid, entry.user.as_deref());
         let place = naming::place(entry);
         let held = Held::of(entry);
@@ -85,8 +83,7 @@ fn table(snapshot: &Snapshot) -> Table<8> {
             held.cell(),
             or_nothing(place.as_deref(), LEAST_UNIT),
         ]);
-    }
-    table
+    })
 }
 
 fn or_nothing(text: Option<&str>, least: usize) -> Cell<'_> {

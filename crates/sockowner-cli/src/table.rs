@@ -17,6 +17,8 @@ use crate::text::{self, ELLIPSIS};
 const GAP: usize = 2;
 /// Lines are written when there are so many bytes of them.
 const CHUNK: usize = 64 * 1024;
+/// So many rows are worth another thread.
+const MANY: usize = 4096;
 const HEAD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
 
@@ -127,6 +129,12 @@ fn cut_end(whole: &str, room: usize) -> String {
 pub(crate) struct Table<const N: usize> {
     columns: [Column; N],
     measures: [Measure; N],
+    parts: Vec<Part<N>>,
+}
+
+/// Some of the rows.
+#[derive(Debug)]
+struct Part<const N: usize> {
     /// The texts of all cells, one behind the other: a table may have very many.
     texts: String,
     rows: Vec<[Kept; N]>,
@@ -159,22 +167,53 @@ impl<const N: usize> Table<N> {
             let title = text::width(column.title);
             Measure { natural: title, least: title, says_nothing: true }
         });
-        Self { columns, measures, texts: String::new(), rows: Vec::new() }
+        Self { columns, measures, parts: Vec::new() }
+    }
+
+    /// A row for each of `items`; many are made on two processors at once.
+    pub(crate) fn of<T: Sync>(columns: [Column; N], items: &[T], add: impl Fn(&mut Self, &T) + Sync) -> Self {
+        let table = |items: &[T]| {
+            let mut table = Self::new(columns);
+            for item in items {
+                add(&mut table, item);
+            }
+            table
+        };
+        if items.len() < MANY {
+            return table(items);
+        }
+        let (first, second) = items.split_at(items.len() / 2);
+        let (first, second) = beside(|| table(first), || table(second));
+        first.and(second)
+    }
+
+    /// The rows of both.
+    fn and(mut self, other: Self) -> Self {
+        for (measure, other) in self.measures.iter_mut().zip(other.measures) {
+            measure.natural = measure.natural.max(other.natural);
+            measure.least = measure.least.max(other.least);
+            measure.says_nothing &= other.says_nothing;
+        }
+        self.parts.extend(other.parts);
+        self
     }
 
     /// Adds a row.
     pub(crate) fn push(&mut self, row: [Cell<'_>; N]) {
-        let row = std::array::from_fn(|at| self.keep(at, row[at]));
-        self.rows.push(row);
+        if self.parts.is_empty() {
+            self.parts.push(Part { texts: String::new(), rows: Vec::new() });
+        }
+        let Some(part) = self.parts.last_mut() else { return };
+        let measures = &mut self.measures;
+        part.rows.push(std::array::from_fn(|at| Self::keep(&mut measures[at], &mut part.texts, row[at])));
     }
 
-    fn keep(&mut self, at: usize, cell: Cell<'_>) -> Kept {
+    fn keep(measure: &mut Measure, texts: &mut String, cell: Cell<'_>) -> Kept {
         let width = text::width(cell.text);
-        let measure = &mut self.measures[at];
         measure.natural = measure.natural.max(width);
         measure.least = measure.least.max(cell.least.min(width));
         measure.says_nothing &= cell.is_nothing();
-        self.texts.push_str(cell.text);
+        texts.push_str(cell.text);
         // No name is as long as 4 GiB.
         let [length, width] = [cell.text.len(), width].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
         Kept { length, width, form: cell.form }
@@ -188,19 +227,50 @@ impl<const N: usize> Table<N> {
         styled: bool,
     ) -> io::Result<()> {
         let widths = self.widths(room);
-        let mut lines = Lines { text: String::with_capacity(2 * CHUNK), owed: 0, styled };
+        let mut lines = Lines::new(styled);
         for (column, width) in self.columns.iter().zip(widths) {
             let Some(width) = width else { continue };
             let title = Cell::whole(column.title);
             lines.push(&title, text::width(title.text), width, column.is_number, HEAD);
         }
         lines.end();
-        let mut texts = self.texts.as_str();
-        for row in &self.rows {
+        let [early @ .., last] = self.parts.as_slice() else {
+            return out.write_all(lines.text.as_bytes());
+        };
+        if early.is_empty() {
+            return self.write_part(out, lines, last, &widths);
+        }
+        // While the first are written the last are made.
+        let (written, rest) = beside(
+            || {
+                let [first, more @ ..] = early else { return Ok(()) };
+                self.write_part(out, lines, first, &widths)?;
+                more.iter().try_for_each(|part| self.write_part(out, Lines::new(styled), part, &widths))
+            },
+            || {
+                let mut rest = Vec::new();
+                // Writing to memory does not fail.
+                let _ = self.write_part(&mut rest, Lines::new(styled), last, &widths);
+                rest
+            },
+        );
+        written?;
+        out.write_all(&rest)
+    }
+
+    fn write_part(
+        &self,
+        out: &mut (impl Write + ?Sized),
+        mut lines: Lines,
+        part: &Part<N>,
+        widths: &[Option<usize>; N],
+    ) -> io::Result<()> {
+        let mut texts = part.texts.as_str();
+        for row in &part.rows {
             for ((column, kept), width) in self.columns.iter().zip(row).zip(widths) {
                 let (text, rest) = texts.split_at(kept.length as usize);
                 texts = rest;
-                let Some(width) = width else { continue };
+                let Some(width) = *width else { continue };
                 let cell = Cell { text, least: 0, form: kept.form };
                 let style = if kept.form.is_dim { DIM } else { Style::new() };
                 lines.push(&cell, kept.width as usize, width, column.is_number, style);
@@ -276,6 +346,20 @@ impl<const N: usize> Table<N> {
     }
 }
 
+/// Does one thing on this thread and the other beside it, where another thread can be had.
+fn beside<A, B: Send>(one: impl FnOnce() -> A, other: impl Fn() -> B + Sync) -> (A, B) {
+    std::thread::scope(|threads| {
+        let spawned = std::thread::Builder::new().spawn_scoped(threads, &other);
+        let one = one();
+        let other = match spawned.map(std::thread::ScopedJoinHandle::join) {
+            Ok(Ok(done)) => done,
+            Ok(Err(panic)) => std::panic::resume_unwind(panic),
+            Err(_) => other(),
+        };
+        (one, other)
+    })
+}
+
 /// Lines that are being made.
 struct Lines {
     text: String,
@@ -285,6 +369,10 @@ struct Lines {
 }
 
 impl Lines {
+    fn new(styled: bool) -> Self {
+        Self { text: String::with_capacity(2 * CHUNK), owed: 0, styled }
+    }
+
     /// Adds a cell, which would take `natural` cells of the terminal, to a column with `room` of them.
     fn push(&mut self, cell: &Cell<'_>, natural: usize, room: usize, is_number: bool, style: Style) {
         let cut;

@@ -186,3 +186,20 @@ fn a_long_table_is_written_in_pieces_that_end_with_a_line() {
     let lines = out.0.concat();
     assert_eq!(lines.split(|&byte| byte == b'\n').count(), 1 + 5000 + 1);
 }
+
+#[test]
+fn many_rows_are_the_same_on_two_processors() {
+    let names: Vec<_> = (0..=MANY).map(|pid| format!("{}{pid}", "x".repeat(pid % 40))).collect();
+    let add = |table: &mut Table<4>, name: &String| {
+        table.push(row("127.0.0.1:80", "1", Cell::new(name, 10), "-"));
+    };
+    let mut one = Table::new(COLUMNS);
+    for name in &names {
+        add(&mut one, name);
+    }
+    let two = Table::of(COLUMNS, &names, add);
+    assert_eq!((one.parts.len(), two.parts.len()), (1, 2));
+    for room in [None, Some(40)] {
+        assert_eq!(lines(&one, room), lines(&two, room));
+    }
+}

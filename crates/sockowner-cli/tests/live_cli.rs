@@ -6,10 +6,11 @@
 )]
 
 #[cfg(target_os = "linux")]
-mod live_cli {
-    #[macro_use]
-    mod stage;
+#[macro_use(tests)]
+extern crate sockowner_testkit;
 
+#[cfg(target_os = "linux")]
+mod live_cli {
     mod choice;
     mod crowd;
     mod golden;
@@ -25,17 +26,20 @@ mod live_cli {
     mod terminal;
 
     pub(crate) fn main() -> std::process::ExitCode {
-        stage::run(&[
-            listing::TESTS,
-            pages::TESTS,
-            oddities::TESTS,
-            rights::TESTS,
-            refusals::TESTS,
-            names::TESTS,
-            choice::TESTS,
-            crowd::TESTS,
-            terminal::TESTS,
-        ])
+        sockowner_testkit::stage::run(
+            &[],
+            &[
+                listing::TESTS,
+                pages::TESTS,
+                oddities::TESTS,
+                rights::TESTS,
+                refusals::TESTS,
+                names::TESTS,
+                choice::TESTS,
+                crowd::TESTS,
+                terminal::TESTS,
+            ],
+        )
     }
 }
 

@@ -31,6 +31,8 @@
 //! # fn main() {}
 //! ```
 //!
+//! A suite with many tests writes them as tables: see [`stage`].
+//!
 //! The actors and scenarios are re-executions of the test binary itself; [`main_prelude`] is where such a process
 //! takes its own way and never returns. Everything here panics when a fixture cannot be had, with the reason: a
 //! test's requirements ([`Requirement`]) are the place where a machine that lacks something is told apart.
@@ -48,11 +50,12 @@ mod role;
 mod rtnetlink;
 pub mod seccomp;
 mod skip;
+pub mod stage;
 mod wait;
 
 pub use actor::{Actor, Builder, Sock, SocketOptions, ThreadSock};
 pub use libtest_mimic;
 pub use pidns::{ProcMount, Scenario};
 pub use role::{main_prelude, run_if_actor};
-pub use skip::{Requirement, live_test, netns_test, run, scenario_test};
+pub use skip::{Requirement, live_test, live_test_unless, netns_test, run, scenario_test};
 pub use wait::eventually;

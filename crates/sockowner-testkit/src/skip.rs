@@ -88,12 +88,21 @@ fn once(
 /// `SKIPPED <name>: <why>` is printed to standard error now, and the final `test result:` line counts it as ignored
 /// even under `--include-ignored`.
 pub fn live_test(name: &str, needs: &[Requirement], test: impl FnOnce() + Send + 'static) -> Trial {
-    match needs.iter().find_map(|need| need.check().err()) {
-        None => Trial::test(name, move || {
+    live_test_unless(name, needs.iter().try_for_each(|need| need.check()), test)
+}
+
+/// As [`live_test`], where it is known already what is missing, if anything.
+pub fn live_test_unless(
+    name: &str,
+    missing: Result<(), String>,
+    test: impl FnOnce() + Send + 'static,
+) -> Trial {
+    match missing {
+        Ok(()) => Trial::test(name, move || {
             test();
             Ok(())
         }),
-        Some(why) => {
+        Err(why) => {
             eprintln!("SKIPPED {name}: {why}");
             Trial::ignorable_test(name, move || Ok(Completion::ignored_with(why))).with_ignored_flag(true)
         }

@@ -12,6 +12,10 @@ use crate::netlink::{self, FLAG_DUMP, FLAG_REQUEST, attributes, push_attribute, 
 
 /// `SOCK_DIAG_BY_FAMILY`: the kind of requests, and of the rows that answer them.
 pub const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `TCPDIAG_GETSOCK`: the older kind of request, and of its rows: TCP alone, and of both families at once.
+pub const TCPDIAG_GETSOCK: u16 = 18;
+/// `AF_UNSPEC`: both families.
+pub const AF_UNSPEC: u8 = 0;
 /// `AF_INET`.
 pub const AF_INET: u8 = 2;
 /// `AF_INET6`.
@@ -54,6 +58,28 @@ struct RawRequest {
     id: SocketId,
 }
 
+/// `struct inet_diag_req`, of the older kind.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct OldRequest {
+    family: u8,
+    local_length: u8,
+    remote_length: u8,
+    extensions: u8,
+    id: SocketId,
+    states: U32<NativeEndian>,
+    data: U32<NativeEndian>,
+}
+
+/// `struct inet_diag_bc_op`.
+#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Op {
+    code: u8,
+    yes: u8,
+    no: U16<NativeEndian>,
+}
+
 /// `struct inet_diag_msg`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -72,6 +98,8 @@ struct RawRow {
 
 const _: () = assert!(size_of::<SocketId>() == 48);
 const _: () = assert!(size_of::<RawRequest>() == 56);
+const _: () = assert!(size_of::<OldRequest>() == 60);
+const _: () = assert!(size_of::<Op>() == 4);
 const _: () = assert!(size_of::<RawRow>() == 72);
 
 /// What to ask of the kernel.
@@ -79,7 +107,8 @@ const _: () = assert!(size_of::<RawRow>() == 72);
 pub enum Request {
     /// Every socket in one of `states` (a bit per state number) with these ports; 0 is any port.
     Dump {
-        /// [`AF_INET`] or [`AF_INET6`].
+        /// [`AF_INET`] or [`AF_INET6`]; of TCP also [`AF_UNSPEC`], which costs the kernel one walk over its tables where
+        /// two requests cost two.
         family: u8,
         /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`].
         protocol: u8,
@@ -89,6 +118,8 @@ pub enum Request {
         local_port: u16,
         /// Remote port, 0 for any.
         remote_port: u16,
+        /// Only this half of them.
+        half: Option<Half>,
     },
     /// The one socket that a packet between these addresses would reach. **A lookup, not a match**: a listener
     /// may answer for a connection, a wildcard for an address, one socket for a group. Compare what comes back.
@@ -106,28 +137,133 @@ pub enum Request {
     },
 }
 
+/// A half of all sockets, so that two dumps can be read at once. Each socket is in exactly one.
+///
+/// What tells them apart is the port at the client's end: the remote one where the local one is below 32,768, else the
+/// local one. Stripes of 2,048 ports belong to one half and to the other by turns, so that wherever the ports of clients
+/// are, each half has about as many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// The stripes of the even numbers.
+    Even,
+    /// Those of the odd ones.
+    Odd,
+}
+
+impl Half {
+    /// Ports that servers have are below (ip(7), `ip_local_port_range`).
+    const EPHEMERAL: u16 = 32_768;
+    const STRIPE: u16 = 2048;
+    /// `INET_DIAG_REQ_BYTECODE`, an attribute of requests.
+    const ATTRIBUTE: u16 = 1;
+    /// `INET_DIAG_BC_JMP`, `_S_GE`, `_D_GE`.
+    const JUMP: u8 = 1;
+    const LOCAL_GE: u8 = 2;
+    const REMOTE_GE: u8 = 4;
+
+    /// A socket with these ports is in this half.
+    pub fn takes(self, local_port: u16, remote_port: u16) -> bool {
+        self.takes_stripe_of(if local_port >= Self::EPHEMERAL { local_port } else { remote_port })
+    }
+
+    const fn takes_stripe_of(self, port: u16) -> bool {
+        (port / Self::STRIPE % 2 == 1) == matches!(self, Self::Odd)
+    }
+
+    /// The same for the kernel (`net/ipv4/inet_diag.c`, `inet_diag_bc_run`): what ends behind the last instruction is
+    /// taken, what jumps further is not. A comparison that holds goes on with the next instruction.
+    fn program(self) -> Vec<Op> {
+        let mut program = Vec::new();
+        let other = Self::compare(Self::LOCAL_GE, Self::EPHEMERAL, &mut program);
+        self.search(Self::LOCAL_GE, Self::EPHEMERAL, u16::MAX, &mut program);
+        Self::jump_from(other, &mut program);
+        self.search(Self::REMOTE_GE, 0, u16::MAX, &mut program);
+        // Now that the end is known.
+        let words = u16::try_from(program.len()).unwrap_or(u16::MAX);
+        for (op, left) in program.iter_mut().zip((1..=words).rev()) {
+            if op.code == Self::JUMP {
+                op.no.set(op.no.get() + left * 4);
+            }
+        }
+        program
+    }
+
+    /// Finds the stripe of a port from `first` to `last`.
+    fn search(self, code: u8, first: u16, last: u16, program: &mut Vec<Op>) {
+        if last - first < Self::STRIPE {
+            let beyond = if self.takes_stripe_of(first) { 0 } else { 4 };
+            program.push(Op { code: Self::JUMP, yes: 4, no: U16::new(beyond) });
+            return;
+        }
+        let middle = first + (last - first) / 2 + 1;
+        let below = Self::compare(code, middle, program);
+        self.search(code, middle, last, program);
+        Self::jump_from(below, program);
+        self.search(code, first, middle - 1, program);
+    }
+
+    /// Appends a comparison; gives its place.
+    fn compare(code: u8, port: u16, program: &mut Vec<Op>) -> usize {
+        let at = program.len();
+        program.push(Op { code, yes: 8, no: U16::new(0) });
+        program.push(Op { code: 0, yes: 0, no: U16::new(port) });
+        at
+    }
+
+    /// The comparison at `at` goes on here where it does not hold.
+    fn jump_from(at: usize, program: &mut [Op]) {
+        let words = u16::try_from(program.len() - at).unwrap_or(u16::MAX);
+        program[at].no = U16::new(words * 4);
+    }
+
+    fn find(attributes: &[u8]) -> Option<Self> {
+        let program =
+            netlink::attributes(attributes).flatten().find(|found| found.kind == Self::ATTRIBUTE)?;
+        [Self::Even, Self::Odd].into_iter().find(|half| half.program().as_bytes() == program.value)
+    }
+}
+
 impl Request {
     /// The whole datagram to send.
     pub fn encode(&self, sequence: u32) -> Vec<u8> {
-        let (flags, raw) = match *self {
-            Self::Dump { family, protocol, states, local_port, remote_port } => (
-                FLAG_REQUEST | FLAG_DUMP,
-                RawRequest {
+        let (flags, raw, half) = match *self {
+            Self::Dump { family, protocol, states, local_port, remote_port, half } => {
+                let id = SocketId {
+                    local_port: U16::new(local_port),
+                    remote_port: U16::new(remote_port),
+                    local: [0; 16],
+                    remote: [0; 16],
+                    interface: U32::new(0),
+                    cookie: split(NO_COOKIE),
+                };
+                if family == AF_UNSPEC && protocol == IPPROTO_TCP {
+                    let old = OldRequest {
+                        family,
+                        local_length: 0,
+                        remote_length: 0,
+                        extensions: EXTENSION_TCLASS,
+                        id,
+                        states: U32::new(states),
+                        data: U32::new(0),
+                    };
+                    return message(
+                        TCPDIAG_GETSOCK,
+                        FLAG_REQUEST | FLAG_DUMP,
+                        sequence,
+                        old.as_bytes(),
+                        half,
+                    );
+                }
+                let raw = RawRequest {
                     family,
                     protocol,
                     extensions: EXTENSION_TCLASS,
                     pad: 0,
                     states: U32::new(states),
-                    id: SocketId {
-                        local_port: U16::new(local_port),
-                        remote_port: U16::new(remote_port),
-                        local: [0; 16],
-                        remote: [0; 16],
-                        interface: U32::new(0),
-                        cookie: split(NO_COOKIE),
-                    },
-                },
-            ),
+                    id,
+                };
+                (FLAG_REQUEST | FLAG_DUMP, raw, half)
+            }
             Self::Exact { protocol, local, remote, interface, cookie } => {
                 // The UDP handler reads the request from the packet's side: source is the peer.
                 let (source, destination) =
@@ -149,25 +285,36 @@ impl Request {
                             cookie: split(cookie),
                         },
                     },
+                    None,
                 )
             }
         };
-        let mut datagram = Vec::with_capacity(netlink::HEADER_LEN + size_of::<RawRequest>());
-        push_message(&mut datagram, SOCK_DIAG_BY_FAMILY, flags, sequence, raw.as_bytes());
-        datagram
+        message(SOCK_DIAG_BY_FAMILY, flags, sequence, raw.as_bytes(), half)
     }
 
     /// Reads a request back: the kernel's side of [`encode`](Self::encode), for tests that play the kernel.
-    pub fn decode(payload: &[u8], dump: bool) -> Result<Self, Malformed> {
-        let (raw, _) = RawRequest::read_from_prefix(payload)
-            .map_err(|_| Malformed::new("inet_diag request", payload.len()))?;
-        if dump {
+    pub fn decode(message: &netlink::Message<'_>) -> Result<Self, Malformed> {
+        let malformed = || Malformed::new("inet_diag request", message.payload.len());
+        if message.kind == TCPDIAG_GETSOCK {
+            let (old, rest) = OldRequest::read_from_prefix(message.payload).map_err(|_| malformed())?;
+            return Ok(Self::Dump {
+                family: old.family,
+                protocol: IPPROTO_TCP,
+                states: old.states.get(),
+                local_port: old.id.local_port.get(),
+                remote_port: old.id.remote_port.get(),
+                half: Half::find(rest),
+            });
+        }
+        let (raw, rest) = RawRequest::read_from_prefix(message.payload).map_err(|_| malformed())?;
+        if message.flags & FLAG_DUMP == FLAG_DUMP {
             return Ok(Self::Dump {
                 family: raw.family,
                 protocol: raw.protocol,
                 states: raw.states.get(),
                 local_port: raw.id.local_port.get(),
                 remote_port: raw.id.remote_port.get(),
+                half: Half::find(rest),
             });
         }
         let source = SocketAddr::new(address(raw.family, raw.id.local)?, raw.id.local_port.get());
@@ -269,6 +416,17 @@ impl Row {
         }
         payload
     }
+}
+
+/// A request, and which half of the answer is wanted.
+fn message(kind: u16, flags: u16, sequence: u32, request: &[u8], half: Option<Half>) -> Vec<u8> {
+    let mut payload = request.to_vec();
+    if let Some(half) = half {
+        push_attribute(&mut payload, Half::ATTRIBUTE, half.program().as_bytes());
+    }
+    let mut datagram = Vec::with_capacity(netlink::HEADER_LEN + payload.len());
+    push_message(&mut datagram, kind, flags, sequence, &payload);
+    datagram
 }
 
 const fn family_of(ip: IpAddr) -> u8 {

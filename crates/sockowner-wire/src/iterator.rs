@@ -11,46 +11,65 @@ use crate::inet_diag::{AF_INET, AF_INET6};
 /// `IPPROTO_MPTCP`: the socket that a program holds; its subflows have its inode number and cookies of their own.
 pub const IPPROTO_MPTCP: u16 = 262;
 
-/// `struct holder_row`: one descriptor that stands for a socket.
+/// One descriptor that stands for a socket, and the socket where it was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HolderRow {
+    /// The fixed part.
+    pub fixed: HolderFixed,
+    /// What is known of the socket itself.
+    pub socket: Option<SocketPart>,
+}
+
+/// `struct holder_row`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-pub struct HolderRow {
+pub struct HolderFixed {
     /// The kernel's number for the socket, as sock_diag tells it.
     pub cookie: u64,
     /// Inode number in sockfs.
     pub inode: u64,
-    /// Id of the cgroup v2 directory in which the socket was created.
-    pub cgroup: u64,
     /// When the process started: nanoseconds since boot, in the initial time namespace.
     pub start: u64,
     /// Inode number of the socket's network namespace.
     pub netns: u32,
-    /// The socket's user, in the initial user namespace.
-    pub uid: u32,
     /// The process, in the reader's pid namespace; 0 where it has no number there.
     pub pid: u32,
     /// The thread in whose table the descriptor is, likewise.
     pub tid: u32,
     /// The descriptor.
     pub fd: i32,
+    /// `IPPROTO_TCP`, `IPPROTO_UDP` or [`IPPROTO_MPTCP`].
+    pub protocol: u16,
+    /// See [`has_main_ended`](Self::has_main_ended).
+    pub main_ended: u8,
+    /// A [`SocketPart`] follows.
+    pub described: u8,
+    /// Room.
+    pub zero: [u8; 4],
+}
+
+/// `struct socket_part`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct SocketPart {
+    /// Id of the cgroup v2 directory in which the socket was created.
+    pub cgroup: u64,
+    /// The socket's user, in the initial user namespace.
+    pub uid: u32,
     /// Index of the interface the socket is bound to, or 0.
     pub interface: u32,
     /// 0 where it is not bound.
     pub local_port: u16,
     /// 0 where it has no peer.
     pub remote_port: u16,
-    /// `IPPROTO_TCP`, `IPPROTO_UDP` or [`IPPROTO_MPTCP`].
-    pub protocol: u16,
     /// `AF_INET` or `AF_INET6`.
     pub family: u8,
     /// As numbered by `net/tcp_states.h`.
     pub state: u8,
     /// See [`is_v6only`](Self::is_v6only).
     pub v6only: u8,
-    /// See [`has_main_ended`](Self::has_main_ended).
-    pub main_ended: u8,
     /// Room.
-    pub zero: [u8; 6],
+    pub zero: u8,
     /// See [`local`](Self::local).
     pub local: [u8; 16],
     /// See [`remote`](Self::remote).
@@ -58,33 +77,43 @@ pub struct HolderRow {
 }
 
 const _: () = {
-    assert!(size_of::<HolderRow>() == 104);
-    assert!(std::mem::offset_of!(HolderRow, netns) == 32);
-    assert!(std::mem::offset_of!(HolderRow, fd) == 48);
-    assert!(std::mem::offset_of!(HolderRow, local_port) == 56);
-    assert!(std::mem::offset_of!(HolderRow, family) == 62);
-    assert!(std::mem::offset_of!(HolderRow, local) == 72);
+    assert!(size_of::<HolderFixed>() == 48);
+    assert!(std::mem::offset_of!(HolderFixed, netns) == 24);
+    assert!(std::mem::offset_of!(HolderFixed, protocol) == 40);
+    assert!(size_of::<SocketPart>() == 56);
+    assert!(std::mem::offset_of!(SocketPart, local_port) == 16);
+    assert!(std::mem::offset_of!(SocketPart, local) == 24);
 };
 
 impl HolderRow {
     /// Takes the first record off `bytes`; `None` where they hold no whole one.
     pub fn take(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        Self::read_from_prefix(bytes).ok()
+        let (fixed, rest) = HolderFixed::read_from_prefix(bytes).ok()?;
+        if fixed.described == 0 {
+            return Some((Self { fixed, socket: None }, rest));
+        }
+        let (socket, rest) = SocketPart::read_from_prefix(rest).ok()?;
+        Some((Self { fixed, socket: Some(socket) }, rest))
     }
 
-    /// The record.
+    /// The record; whether a socket follows is put in.
     pub fn encode(&self) -> Vec<u8> {
-        self.as_bytes().to_vec()
+        let fixed = HolderFixed { described: self.socket.is_some().into(), ..self.fixed };
+        [fixed.as_bytes(), self.socket.as_ref().map_or(&[], IntoBytes::as_bytes)].concat()
     }
+}
 
-    /// An IPv6 socket that refuses IPv4.
-    pub fn is_v6only(&self) -> bool {
-        self.v6only != 0
-    }
-
+impl HolderFixed {
     /// The process's main thread has ended, so each of its threads is visited, whether or not they share one table.
     pub fn has_main_ended(&self) -> bool {
         self.main_ended != 0
+    }
+}
+
+impl SocketPart {
+    /// An IPv6 socket that refuses IPv4.
+    pub fn is_v6only(&self) -> bool {
+        self.v6only != 0
     }
 
     /// The socket's own address; `None` for a family that is neither.
@@ -98,7 +127,7 @@ impl HolderRow {
     }
 }
 
-fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
+pub(crate) fn address(family: u8, bytes: [u8; 16]) -> Option<IpAddr> {
     let [a, b, c, d, ..] = bytes;
     match family {
         AF_INET => Some(Ipv4Addr::new(a, b, c, d).into()),
@@ -187,20 +216,28 @@ mod tests {
     use super::*;
 
     /// A TCP listener on 127.0.0.1, as an iterator wrote it on Linux 6.18.
-    fn holder() -> Vec<u8> {
+    fn holder(described: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for number in [0x0080_21b2_u64, 0x73e7, 1, 0x0b78_9fec_4a7b] {
+        for number in [0x0080_21b2_u64, 0x73e7, 0x0b78_9fec_4a7b] {
             bytes.extend(number.to_ne_bytes());
         }
-        for number in [0xefff_fff9_u32, 1000, 31851, 31852, 3, 2] {
+        for number in [0xefff_fff9_u32, 31851, 31852, 3] {
             bytes.extend(number.to_ne_bytes());
         }
-        for number in [35761_u16, 443, 6] {
-            bytes.extend(number.to_ne_bytes());
+        bytes.extend(6_u16.to_ne_bytes());
+        bytes.extend([1, u8::from(described), 0, 0, 0, 0]);
+        if described {
+            bytes.extend(77_u64.to_ne_bytes());
+            for number in [1000_u32, 2] {
+                bytes.extend(number.to_ne_bytes());
+            }
+            for number in [35761_u16, 443] {
+                bytes.extend(number.to_ne_bytes());
+            }
+            bytes.extend([2, 10, 1, 0]);
+            bytes.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            bytes.extend([192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
-        bytes.extend([2, 10, 1, 1, 0, 0, 0, 0, 0, 0]);
-        bytes.extend([127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        bytes.extend([192, 0, 2, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         bytes
     }
 
@@ -219,23 +256,25 @@ mod tests {
 
     #[test]
     fn a_holder_is_read_field_by_field() {
-        let bytes = holder();
+        let bytes = [holder(true), holder(false)].concat();
         let (row, rest) = HolderRow::take(&bytes).unwrap();
-        assert!(rest.is_empty());
-        assert_eq!(
-            (row.cookie, row.inode, row.cgroup, row.start),
-            (0x0080_21b2, 0x73e7, 1, 0x0b78_9fec_4a7b)
-        );
-        assert_eq!((row.netns, row.uid, row.pid, row.tid), (0xefff_fff9, 1000, 31851, 31852));
-        assert_eq!((row.fd, row.interface, row.local_port, row.remote_port), (3, 2, 35761, 443));
-        assert_eq!((row.protocol, row.family, row.state), (6, AF_INET, 10));
-        assert!(row.is_v6only() && row.has_main_ended());
-        assert_eq!(row.local().unwrap().to_string(), "127.0.0.1");
-        assert_eq!(row.remote().unwrap().to_string(), "192.0.2.7");
-        assert_eq!(row.encode(), bytes);
-        let v6 = HolderRow { family: AF_INET6, ..row };
+        let HolderFixed { cookie, inode, start, netns, pid, tid, fd, protocol, .. } = row.fixed;
+        assert_eq!((cookie, inode, start), (0x0080_21b2, 0x73e7, 0x0b78_9fec_4a7b));
+        assert_eq!((netns, pid, tid, fd, protocol), (0xefff_fff9, 31851, 31852, 3, 6));
+        assert!(row.fixed.has_main_ended());
+        assert_eq!(row.encode(), holder(true));
+        let socket = row.socket.unwrap();
+        assert_eq!((socket.cgroup, socket.uid, socket.interface), (77, 1000, 2));
+        assert_eq!((socket.local_port, socket.remote_port), (35761, 443));
+        assert_eq!((socket.family, socket.state, socket.is_v6only()), (AF_INET, 10, true));
+        assert_eq!(socket.local().unwrap().to_string(), "127.0.0.1");
+        assert_eq!(socket.remote().unwrap().to_string(), "192.0.2.7");
+        let v6 = SocketPart { family: AF_INET6, ..socket };
         assert_eq!(v6.local().unwrap().to_string(), "7f00:1::");
-        assert_eq!(HolderRow { family: 1, ..row }.local(), None);
+        assert_eq!(SocketPart { family: 1, ..socket }.local(), None);
+        let (brief, rest) = HolderRow::take(rest).unwrap();
+        assert_eq!((brief.fixed.cookie, brief.socket, rest), (cookie, None, &b""[..]));
+        assert_eq!(brief.encode(), holder(false));
     }
 
     #[test]
@@ -253,8 +292,10 @@ mod tests {
 
     #[test]
     fn what_is_cut_is_no_record() {
-        let (holder, process) = (holder(), process(b"/usr/bin/daemon"));
-        assert!((0..holder.len()).all(|length| HolderRow::take(&holder[..length]).is_none()));
+        for holder in [holder(true), holder(false)] {
+            assert!((0..holder.len()).all(|length| HolderRow::take(&holder[..length]).is_none()));
+        }
+        let process = process(b"/usr/bin/daemon");
         assert!((0..process.len()).all(|length| ProcessRow::take(&process[..length]).is_none()));
         let mut endless = process;
         endless[44..48].copy_from_slice(&u32::MAX.to_ne_bytes());

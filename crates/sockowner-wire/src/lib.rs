@@ -15,6 +15,7 @@ pub mod netlink;
 mod proc_cgroup;
 mod proc_stat;
 mod proc_status;
+mod sockstat;
 
 pub use cgroup_path::{Container, Manager, Placement, Runtime, Unit, place};
 pub use malformed::Malformed;
@@ -22,3 +23,4 @@ pub use mountinfo::{Mount, mounts};
 pub use proc_cgroup::{Membership, memberships};
 pub use proc_stat::ProcStat;
 pub use proc_status::{Uids, uids};
+pub use sockstat::sockstat_tcp;

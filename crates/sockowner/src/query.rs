@@ -1,6 +1,7 @@
 //! The one entry: ask for a snapshot, for one endpoint, for the owner of one socket.
 
 use crate::pattern::Met;
+use crate::snapshot;
 use crate::sys::{Options, Scope, Search, Seen, Sockets, System};
 use crate::{
     Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Protocol, Result, Snapshot, Socket,
@@ -140,10 +141,15 @@ impl Query {
             let (listed, seen) = self.system.survey(&scope(filter))?;
             (listed, seen, Search::Everywhere)
         } else {
-            (self.system.sockets(&scope(filter))?, None, Search::Never)
+            let mut listed = self.system.sockets(&scope(filter))?;
+            snapshot::sort(&mut listed.list);
+            (listed, None, Search::Never)
         };
         let (mut entries, mut gaps) = self.system.attribute(listed.list, search, seen)?;
+        // Sockets are put in order when they are listed, while they are small.
+        let mut is_in_order = !entries.iter().any(|entry| entry.changed);
         if filter.wants_every_namespace() {
+            is_in_order = false;
             let (listed, seen) = self.system.abroad(&scope(filter))?;
             let (others, more) = self.system.attribute(listed.list, search, seen)?;
             entries.extend(others);
@@ -151,7 +157,8 @@ impl Query {
         }
         // A socket that changed while its owner was looked for may be in a state that was not asked for.
         entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
-        Ok(Snapshot::new(entries, join(listed.gaps, gaps)))
+        let gaps = join(listed.gaps, gaps);
+        Ok(if is_in_order { Snapshot::in_order(entries, gaps) } else { Snapshot::new(entries, gaps) })
     }
 
     /// The sockets that `filter` takes, as the system lists them: no owner, no name, nothing looked up.

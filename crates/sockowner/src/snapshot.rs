@@ -1,12 +1,12 @@
 //! An owned, ordered set of endpoints with their owners, and what could not be read.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::{
-    Address, Attribution, Candidate, Cgroup, Container, Family, Match, Protocol, Reason, Service, Socket,
-    State,
+    Address, Attribution, Candidate, Cgroup, Container, Endpoint, Match, Protocol, Reason, Service, Socket,
 };
 
 /// One endpoint and all that is known of it.
@@ -124,9 +124,13 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn new(mut entries: Vec<Entry>, mut gaps: Vec<Gap>) -> Self {
-        // Ranks are small and made once, entries are large: they move once, at the end.
-        entries.sort_by_cached_key(|entry| Rank::of(&entry.socket));
+    pub(crate) fn new(mut entries: Vec<Entry>, gaps: Vec<Gap>) -> Self {
+        entries.sort_by(|one, other| order(&one.socket, &other.socket));
+        Self::in_order(entries, gaps)
+    }
+
+    /// Of entries whose sockets are in order.
+    pub(crate) fn in_order(entries: Vec<Entry>, mut gaps: Vec<Gap>) -> Self {
         gaps.sort();
         Self { entries, gaps }
     }
@@ -158,51 +162,57 @@ impl Snapshot {
     }
 }
 
-/// Where a socket stands in a snapshot: by its first field first.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    waits_for_nobody: bool,
-    protocol: Protocol,
-    port: u16,
-    local: Side,
-    remote: Option<Side>,
-    state: State,
-    cookie: u64,
-}
-
-impl Rank {
-    fn of(socket: &Socket) -> Self {
-        let endpoint = &socket.endpoint;
-        Self {
-            waits_for_nobody: !endpoint.state.is_listening(),
-            protocol: endpoint.protocol,
-            port: endpoint.local.port,
-            local: Side::from(&endpoint.local),
-            remote: endpoint.remote.as_ref().map(Side::from),
-            state: endpoint.state,
-            cookie: socket.cookie,
+/// Puts sockets in the order in which a snapshot has them.
+pub(crate) fn sort(sockets: &mut [Socket]) {
+    let mut places: Vec<_> = sockets.iter().map(place).zip(0_usize..).collect();
+    places.sort_unstable_by(|(one, i), (other, j)| {
+        one.cmp(other).then_with(|| order(&sockets[*i], &sockets[*j]))
+    });
+    // Sockets are large, and each moves once: where another went that was here before is found in its place.
+    for here in 0..places.len() {
+        let mut from = places[here].1;
+        while from < here {
+            from = places[from].1;
         }
+        places[here].1 = from;
+        sockets.swap(here, from);
     }
 }
 
-/// An address in the order of [`Address`], in numbers that are soon compared.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Side {
-    family: Family,
-    ip: u128,
-    port: u16,
-    /// In one snapshot an interface has one name.
-    zone: Option<u32>,
+/// Listeners first, then by protocol, local address, peer; at last as it pleases, but always the same.
+fn order(one: &Socket, other: &Socket) -> Ordering {
+    let (a, b) = (&one.endpoint, &other.endpoint);
+    place(one)
+        .cmp(&place(other))
+        .then_with(|| side(&a.local).cmp(&side(&b.local)))
+        .then_with(|| a.remote.as_ref().map(side).cmp(&b.remote.as_ref().map(side)))
+        .then_with(|| a.state.cmp(&b.state))
+        .then_with(|| one.cookie.cmp(&other.cookie))
 }
 
-impl From<&Address> for Side {
-    fn from(address: &Address) -> Self {
-        let (family, ip) = match address.ip {
-            IpAddr::V4(ip) => (Family::Ipv4, u32::from(ip).into()),
-            IpAddr::V6(ip) => (Family::Ipv6, ip.into()),
-        };
-        Self { family, ip, port: address.port, zone: address.zone.map(|zone| zone.index()) }
+/// The first part of that order in one number, which tells most sockets apart.
+fn place(socket: &Socket) -> u128 {
+    let Endpoint { protocol, state, local, remote, .. } = &socket.endpoint;
+    let head = u128::from(!state.is_listening()) << 18
+        | u128::from(*protocol != Protocol::Tcp) << 17
+        | u128::from(local.port) << 1
+        | u128::from(local.ip.is_ipv6());
+    match local.ip {
+        IpAddr::V4(ip) => {
+            let peer = match remote {
+                Some(Address { ip: IpAddr::V4(ip), port, .. }) => {
+                    1 << 48 | u64::from(u32::from(*ip)) << 16 | u64::from(*port)
+                }
+                _ => 0,
+            };
+            head << 109 | u128::from(u32::from(ip)) << 49 | u128::from(peer)
+        }
+        IpAddr::V6(ip) => head << 109 | u128::from(ip) >> 19,
     }
+}
+/// An address in the order of [`Address`]; in one snapshot an interface has one name.
+fn side(address: &Address) -> (IpAddr, u16, Option<u32>) {
+    (address.ip, address.port, address.zone.map(|zone| zone.index()))
 }
 
 impl<'a> IntoIterator for &'a Snapshot {
@@ -217,17 +227,14 @@ impl<'a> IntoIterator for &'a Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Interface;
+    use crate::{Interface, State};
 
-    #[test]
-    fn an_address_has_the_same_place_in_numbers() {
-        let zoned = |text: &str, zone| {
-            let mut address = Address::from(text.parse::<std::net::SocketAddr>().unwrap());
-            address.zone = zone;
-            address
-        };
-        let mut addresses = Vec::new();
-        for text in [
+    fn address(text: &str, zone: Option<Interface>) -> Address {
+        Address { zone, ..Address::from(text.parse::<std::net::SocketAddr>().unwrap()) }
+    }
+
+    fn addresses() -> Vec<Address> {
+        let texts = [
             "0.0.0.0:0",
             "1.2.3.4:80",
             "1.2.3.4:443",
@@ -235,19 +242,56 @@ mod tests {
             "255.0.0.1:1",
             "[::]:80",
             "[::1]:80",
+            "[::2]:80",
             "[fe80::1]:22",
             "[fe80::1]:80",
             "[fe80:0:0:1::]:80",
             "[ff00::]:1",
-        ] {
-            for zone in [None, Some(Interface::new(1, Some("lo"))), Some(Interface::new(2, Some("eth0")))] {
-                addresses.push(zoned(text, zone));
+        ];
+        let zones = [None, Some(Interface::new(1, Some("lo"))), Some(Interface::new(2, Some("eth0")))];
+        let mut addresses = Vec::new();
+        for text in texts {
+            let zones = zones.into_iter().filter(|zone| zone.is_none() || text.starts_with("[fe8"));
+            addresses.extend(zones.map(|zone| address(text, zone)));
+        }
+        addresses
+    }
+
+    /// The order as it is promised, without a thought about time.
+    fn rank(socket: &Socket) -> impl Ord + use<> {
+        let Endpoint { protocol, state, local, remote, .. } = socket.endpoint;
+        (!state.is_listening(), protocol, local.port, local, remote, state, socket.cookie)
+    }
+
+    #[test]
+    fn the_fast_order_is_the_promised_one() {
+        let mut sockets = Vec::new();
+        for local in addresses() {
+            let peers = addresses().into_iter().filter(|peer| peer.ip.is_ipv4() == local.ip.is_ipv4());
+            for (state, remote) in
+                peers.map(|peer| (State::ESTABLISHED, Some(peer))).chain([(State::LISTEN, None)])
+            {
+                for protocol in [Protocol::Udp, Protocol::Tcp] {
+                    let cookie = u64::try_from(sockets.len()).unwrap() * 7919 % 4096;
+                    sockets.push(Socket {
+                        endpoint: Endpoint::new(protocol, state, local, remote),
+                        interface: None,
+                        netns: None,
+                        inode: 1,
+                        cookie,
+                        uid: None,
+                        cgroup: None,
+                        v6only: None,
+                    });
+                }
             }
         }
-        for one in &addresses {
-            for other in &addresses {
-                assert_eq!(Side::from(one).cmp(&Side::from(other)), one.cmp(other), "{one} {other}");
-            }
-        }
+        // As it comes from the kernel: in no order.
+        sockets.sort_by_key(|socket| socket.cookie);
+        let mut expected = sockets.clone();
+        expected.sort_by_key(rank);
+        sort(&mut sockets);
+        assert_eq!(sockets, expected);
+        assert!(expected.is_sorted_by(|one, other| order(one, other).is_lt()));
     }
 }

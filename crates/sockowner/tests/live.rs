@@ -6,6 +6,10 @@
 )]
 
 #[cfg(target_os = "linux")]
+#[macro_use(tests)]
+extern crate sockowner_testkit;
+
+#[cfg(target_os = "linux")]
 #[path = "live/mod.rs"]
 mod live;
 

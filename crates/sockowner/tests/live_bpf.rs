@@ -5,6 +5,10 @@
 )]
 
 #[cfg(target_os = "linux")]
+#[macro_use(tests)]
+extern crate sockowner_testkit;
+
+#[cfg(target_os = "linux")]
 #[path = "live/mod.rs"]
 mod live;
 
@@ -15,7 +19,12 @@ const SOURCE: sockowner::Source = sockowner::Source::Bpf;
 #[cfg(target_os = "linux")]
 fn loads() -> Result<(), String> {
     let open = sockowner::Query::builder().source(sockowner::Source::Bpf).open();
-    open.map(drop).map_err(|error| format!("{error:#}"))
+    let loaded = open.map(drop).map_err(|error| format!("{error:#}"));
+    // Who lacks a right is told EPERM; EACCES is the verifier's word for a program that it does not believe.
+    if let Err(why) = &loaded {
+        assert!(!why.contains("load the BPF iterators: Permission denied"), "a program is wrong: {why}");
+    }
+    loaded
 }
 
 #[cfg(target_os = "linux")]

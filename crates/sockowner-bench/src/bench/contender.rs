@@ -21,24 +21,30 @@ pub(super) mod names {
     pub(crate) const PROC: &str = "sockowner -tan --source proc";
     pub(crate) const BPF: &str = "sockowner -tan --source bpf";
     pub(crate) const NO_OWNERS: &str = "sockowner -tan --no-owners";
+    pub(crate) const NO_OWNERS_PROC: &str = "sockowner -tan --no-owners --source proc";
     pub(crate) const LISTENERS_BPF: &str = "sockowner -tln --source bpf";
     pub(crate) const WHO_BPF: &str = "sockowner who ENDPOINT --source bpf";
     pub(crate) const NETSTAT2: &str = "netstat2 get_sockets_info";
     pub(crate) const LISTENERS: &str = "listeners get_all";
     pub(crate) const LISTENERS_PORT: &str = "listeners get_process_by_port";
-    pub(crate) const SNAPSHOT: &str = "sockowner snapshot";
     pub(crate) const SNAPSHOT_PROC: &str = "sockowner snapshot, source proc";
+    pub(crate) const SNAPSHOT_BPF: &str = "sockowner snapshot, source bpf";
     pub(crate) const DUMP: &str = "sockowner sockets";
     pub(crate) const OWNER_FEW_PROC: &str = "sockowner owner_of, small cgroup, source proc";
     pub(crate) const OWNER_MANY_PROC: &str = "sockowner owner_of, everybody's cgroup, source proc";
+    pub(crate) const OPEN_PROC: &str = "sockowner open, source proc";
+    pub(crate) const OPEN_BPF: &str = "sockowner open, source bpf";
+    pub(crate) const EMPTY_PASS: &str = "sockowner open and empty pass, source bpf";
 }
 
-/// The three kinds of questions.
+/// The kinds of questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Group {
     Command,
     Table,
     One,
+    /// No question: what comes before an answer.
+    Before,
 }
 
 /// One who takes part.
@@ -65,6 +71,7 @@ pub(super) enum Expects {
     All,
     Listeners,
     One(Held),
+    Nothing,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,6 +118,7 @@ pub(super) fn all(setting: &Setting<'_>) -> Result<Vec<Contender>> {
     let mut all = commands(setting, client);
     all.extend(tables(setting)?);
     all.extend(ones(few, many)?);
+    all.extend(before()?);
     if let Some(why) = &setting.no_cgroup {
         for contender in all.iter_mut().filter(|contender| contender.name.contains("small cgroup")) {
             contender.cannot = Some(why.clone());
@@ -120,7 +128,8 @@ pub(super) fn all(setting: &Setting<'_>) -> Result<Vec<Contender>> {
 }
 
 fn commands(setting: &Setting<'_>, client: Held) -> Vec<Contender> {
-    use names::{AUTO, BPF, LISTENERS_BPF, NO_OWNERS, PROC, SS, SS_LISTENERS, SS_ONE, SS_OWNERS, WHO_BPF};
+    use names::{AUTO, BPF, LISTENERS_BPF, NO_OWNERS, NO_OWNERS_PROC, PROC, WHO_BPF};
+    use names::{SS, SS_LISTENERS, SS_ONE, SS_OWNERS};
     let peer = |name, format, args: &str| {
         let (program, args) = args.split_once(' ').unwrap_or((args, ""));
         let args = args.split(' ').map(str::to_owned).collect();
@@ -164,6 +173,7 @@ fn commands(setting: &Setting<'_>, client: Held) -> Vec<Contender> {
         ours(PROC),
         ours(BPF),
         without_owners(ours(NO_OWNERS)),
+        without_owners(ours(NO_OWNERS_PROC)),
         listening(ours("sockowner -tln")),
         listening(ours("sockowner -tln --source proc")),
         listening(ours(LISTENERS_BPF)),
@@ -175,7 +185,7 @@ fn commands(setting: &Setting<'_>, client: Held) -> Vec<Contender> {
 }
 
 fn tables(setting: &Setting<'_>) -> Result<Vec<Contender>> {
-    use names::{DUMP, LISTENERS, NETSTAT2, SNAPSHOT, SNAPSHOT_PROC};
+    use names::{DUMP, LISTENERS, NETSTAT2, SNAPSHOT_BPF, SNAPSHOT_PROC};
     let table = |contender: Contender| Contender { reference: Some(NETSTAT2), ..contender };
     let bare = |contender: Contender| Contender { owners: false, reference: Some(DUMP), ..contender };
     let python = Contender {
@@ -188,8 +198,9 @@ fn tables(setting: &Setting<'_>) -> Result<Vec<Contender>> {
         table(call(NETSTAT2, "netstat2", Whose::Peer)?),
         table(listeners),
         table(python),
-        table(call(SNAPSHOT, "snapshot auto", Whose::Ours)?),
+        table(call("sockowner snapshot", "snapshot auto", Whose::Ours)?),
         table(call(SNAPSHOT_PROC, "snapshot proc", Whose::Ours)?),
+        table(call(SNAPSHOT_BPF, "snapshot bpf", Whose::OursWhereOffered)?),
         bare(call("sockowner snapshot, no owners", "no-owners", Whose::Ours)?),
         bare(call(DUMP, "sockets", Whose::Ours)?),
     ])
@@ -208,6 +219,20 @@ fn ones(few: Held, many: Held) -> Result<Vec<Contender>> {
         one(OWNER_FEW_PROC, "owner-of proc", few, Whose::Ours)?,
         one("sockowner owner_of, everybody's cgroup", "owner-of auto", many, Whose::Ours)?,
         one(OWNER_MANY_PROC, "owner-of proc", many, Whose::Ours)?,
+    ])
+}
+
+fn before() -> Result<Vec<Contender>> {
+    use names::{BPF, EMPTY_PASS, OPEN_BPF, OPEN_PROC, WHO_BPF};
+    let step = |name, what: &str, whose, reference| {
+        let contender = call(name, what, whose)?;
+        let contender = Contender { group: Group::Before, reference, ..contender };
+        anyhow::Ok(Contender { expects: Expects::Nothing, owners: false, ..contender })
+    };
+    Ok(vec![
+        step(OPEN_PROC, "open proc", Whose::Ours, None)?,
+        step(OPEN_BPF, "open bpf", Whose::OursWhereOffered, Some(BPF))?,
+        step(EMPTY_PASS, "owners-of-closed bpf", Whose::OursWhereOffered, Some(WHO_BPF))?,
     ])
 }
 

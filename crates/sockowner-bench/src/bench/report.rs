@@ -27,6 +27,10 @@ const METHOD: &str = "\
 - Library calls: a fresh process for each, which takes the time itself: opening, asking, everything that is needed for the
   first answer. Start of the process (and of Python), printing and freeing are not counted. `owner_of` is asked about a
   row that was listed before; the time is that of the question.
+- `sockowner open` opens a query and asks nothing. With source bpf that loads the programs, and the rest is what it
+  takes with source proc. The empty pass also asks for the owners of a socket that is closed: one look at all
+  descriptors and processes, in which no descriptor matches.
+- `sockowner sockets` is opened with source proc: a sock_diag dump and nothing else.
 - `listeners` does not tell the remote end: rows that it merges are missing.
 - Peak memory is the most that a process had resident, measured by the kernel. A process of the benchmark cannot show
   less than the 3 MB of what starts it; library calls include what prints their result.
@@ -99,6 +103,7 @@ fn table(figures: &Figures) -> String {
         (Group::Command, "commands"),
         (Group::Table, "library calls: the whole table"),
         (Group::One, "library calls: one endpoint"),
+        (Group::Before, "library calls: what comes before an answer"),
     ] {
         let _ = writeln!(text, "| *{title}* | | | | | | |");
         let of_group = |outcome: &&Outcome| outcome.contender.group == group && outcome.skipped.is_none();
@@ -120,6 +125,7 @@ fn table(figures: &Figures) -> String {
 fn row(figures: &Figures, outcome: &Outcome) -> String {
     let Outcome { contender, verdict, times, peak, .. } = outcome;
     let of = |found: usize| match grouped(found) {
+        _ if verdict.expected == 0 => String::from("-"),
         all if found == verdict.expected => all,
         some => format!("{some} of {}", grouped(verdict.expected)),
     };
@@ -145,11 +151,11 @@ fn row(figures: &Figures, outcome: &Outcome) -> String {
 fn shown(contender: &Contender) -> String {
     let what = match contender.expects {
         Expects::Listeners => ", listeners alone",
-        Expects::All | Expects::One(_) => "",
+        Expects::All | Expects::One(_) | Expects::Nothing => "",
     };
     match contender.group {
         Group::Command => format!("`{}`{what}", contender.name),
-        Group::Table | Group::One => contender.name.to_owned(),
+        Group::Table | Group::One | Group::Before => contender.name.to_owned(),
     }
 }
 

@@ -87,9 +87,9 @@ impl Outcome {
         let verdict = truth.judge(&self.contender, &rows);
         let took = match self.contender.group {
             Group::Command => Some(sample.wall),
-            Group::Table | Group::One => told_time(&text),
+            Group::Table | Group::One | Group::Before => told_time(&text),
         };
-        let Some(took) = took.filter(|_| verdict.rows > 0) else {
+        let Some(took) = took.filter(|_| verdict.rows > 0 || verdict.expected == 0) else {
             let said = complaint(&String::from_utf8_lossy(&sample.errors));
             return self.leave(format!("{said} ({})", sample.status));
         };

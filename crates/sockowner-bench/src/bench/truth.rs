@@ -47,6 +47,7 @@ impl Truth {
             Expects::All => self.sockets.len(),
             Expects::Listeners => self.sockets.iter().filter(|held| held.remote.is_none()).count(),
             Expects::One(_) => 1,
+            Expects::Nothing => 0,
         };
         let mut verdict = Verdict { expected, ..Verdict::default() };
         let mut seen = vec![false; self.sockets.len()];
@@ -58,6 +59,7 @@ impl Truth {
                 Expects::All => true,
                 Expects::Listeners => self.sockets[*at].remote.is_none(),
                 Expects::One(held) => name(&held) == name(&self.sockets[*at]),
+                Expects::Nothing => false,
             };
             match found.filter(asked) {
                 Some(at) if local_only || !seen[at] => {
@@ -150,6 +152,9 @@ mod tests {
         let one = contender(Expects::One(client));
         assert_eq!(truth.judge(&one, &right[1..]).fault(&one), None);
         assert!(truth.judge(&one, &right[..1]).fault(&one).is_some());
+        let nothing = Contender { owners: false, ..contender(Expects::Nothing) };
+        assert_eq!(truth.judge(&nothing, &[]).fault(&nothing), None);
+        assert!(truth.judge(&nothing, &right[..1]).fault(&nothing).is_some());
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Trial;
+use sockowner_testkit::live_test_unless;
 
-use super::stage::trial;
 use super::workshop::{Compiler, Program, compile, installed, link, scratch, source, succeed};
 
 /// The structures that the library gives to C, from its own source: a cdylib has no other way to show them.
@@ -56,17 +56,17 @@ pub(super) fn trials() -> Vec<Trial> {
             let name = format!("layout_by_{}{bits}", compiler.replace("++", "xx").replace('-', "_"));
             let name = name.replace('-', "_");
             let needs = installed(compiler).and_then(|()| has_headers(compiler, bits));
-            trials.push(trial(&name, needs, move || compile_all(compiler, standards, bits)));
+            trials.push(live_test_unless(&name, needs, move || compile_all(compiler, standards, bits)));
         }
     }
     for machine in ["x86_64", "i686"] {
         let compiler = format!("{machine}-w64-mingw32-gcc");
         let needs = installed(&compiler).and_then(|()| installed(&compiler.replace("-gcc", "-g++")));
-        trials.push(trial(&format!("layout_of_mingw_{machine}"), needs, move || mingw(&compiler)));
+        trials.push(live_test_unless(&format!("layout_of_mingw_{machine}"), needs, move || mingw(&compiler)));
     }
     let gcc = Compiler::Gcc.supported();
-    trials.push(trial("layout_of_c_is_that_of_rust", gcc.clone(), same_numbers));
-    trials.push(trial("port_example_runs", gcc, || {
+    trials.push(live_test_unless("layout_of_c_is_that_of_rust", gcc.clone(), same_numbers));
+    trials.push(live_test_unless("port_example_runs", gcc, || {
         let out = scratch().join("port_example");
         let mut command = compile(Compiler::Gcc);
         command.arg("-I").arg(source("include/sockowner/windows"));

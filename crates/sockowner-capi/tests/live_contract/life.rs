@@ -12,7 +12,7 @@ use super::call::{
     INSUFFICIENT_BUFFER, NOT_FOUND, PARTIAL_COPY, ask, at_once, both, executable, load, module, row_at,
 };
 use super::row::{Kind, Row};
-use super::stage::NO_SERVICE;
+use super::service::NO_SERVICE;
 use super::workshop::{Compiler, Program, scratch};
 
 tests! {

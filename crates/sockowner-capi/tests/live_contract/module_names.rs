@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::call::{INSUFFICIENT_BUFFER, ask, both, executable, load, module, row_at};
 use super::row::{Kind, Row};
-use super::stage::NO_SERVICE;
+use super::service::NO_SERVICE;
 
 tests! {
     Host c20_a_listener_of_another_process_is_its_program needs NO_SERVICE;

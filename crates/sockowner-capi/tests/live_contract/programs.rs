@@ -6,9 +6,9 @@ use std::process::Command;
 use libtest_mimic::Trial;
 use sockowner_testkit::Requirement::{Cgroup2, Netns};
 use sockowner_testkit::cgroup::Scratch;
-use sockowner_testkit::netns;
+use sockowner_testkit::{live_test_unless, netns};
 
-use super::stage::{NO_SERVICE, trial};
+use super::service::NO_SERVICE;
 use super::workshop::{
     Compiler, Program, compile, installed, link, profile_dir, scratch, source, start_in, succeed,
 };
@@ -50,7 +50,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trials.extend(one_by_one(program));
         for compiler in Compiler::ALL {
             let needs = compiler.supported().and(NO_SERVICE.check());
-            trials.push(trial(&format!("{whole}_as_{}", compiler.name()), needs, move || {
+            trials.push(live_test_unless(&format!("{whole}_as_{}", compiler.name()), needs, move || {
                 let mut command = Command::new(program.compiled(compiler));
                 // One program makes all the calls; the library is the same for the others.
                 every_check(command.env_remove("SOCKOWNER_FULL"));
@@ -60,13 +60,13 @@ pub(super) fn trials() -> Vec<Trial> {
         let wanted =
             if is_wanted { Ok(()) } else { Err("it takes minutes: SOCKOWNER_FULL=1 runs it".to_owned()) };
         let needs = wanted.and(installed("valgrind")).and(Compiler::Gcc.supported()).and(NO_SERVICE.check());
-        trials.push(trial(&format!("{whole}_under_valgrind"), needs, move || {
+        trials.push(live_test_unless(&format!("{whole}_under_valgrind"), needs, move || {
             every_check(&mut under_valgrind(&program.compiled(Compiler::Gcc)));
         }));
     }
     trials.extend(callers());
     trials.extend(other_languages());
-    trials.push(trial("contract_and_callers_for_mingw", Compiler::Mingw.supported(), || {
+    trials.push(live_test_unless("contract_and_callers_for_mingw", Compiler::Mingw.supported(), || {
         CONTRACT.compiled(Compiler::Mingw);
         let sources = CALLERS.iter().flat_map(|caller| caller.sources);
         let mut command = compile(Compiler::Mingw);
@@ -80,7 +80,7 @@ pub(super) fn trials() -> Vec<Trial> {
 fn one_by_one(program: Program) -> Vec<Trial> {
     let name = format!("{}_in_c", program.name);
     if let Err(why) = Compiler::Gcc.supported() {
-        return vec![trial(&name, Err(why), || ())];
+        return vec![live_test_unless(&name, Err(why), || ())];
     }
     let path = program.compiled(Compiler::Gcc);
     let list = succeed(Command::new(&path).arg("--list"));
@@ -92,7 +92,7 @@ fn one_by_one(program: Program) -> Vec<Trial> {
         let mut command = Command::new(&path);
         command.arg(name);
         let is_alone = !alone.is_empty();
-        trial(name, needs, move || {
+        live_test_unless(name, needs, move || {
             if is_alone {
                 alone_if_possible(&mut command);
             } else {
@@ -141,20 +141,20 @@ fn callers() -> Vec<Trial> {
     let mut trials = Vec::new();
     for program in CALLERS {
         let needs = Compiler::Gcc.supported().and(NO_SERVICE.check());
-        trials.push(trial(program.name, needs, move || {
+        trials.push(live_test_unless(program.name, needs, move || {
             alone_if_possible(&mut call(program.compiled(Compiler::Gcc)));
         }));
     }
     for compiler in &Compiler::ALL[1..] {
         let needs = compiler.supported().and(NO_SERVICE.check());
-        trials.push(trial(&format!("callers_as_{}", compiler.name()), needs, || {
+        trials.push(live_test_unless(&format!("callers_as_{}", compiler.name()), needs, || {
             for program in CALLERS {
                 alone_if_possible(&mut call(program.compiled(*compiler)));
             }
         }));
     }
     let needs = Compiler::Gcc.supported().and(Cgroup2.check());
-    trials.push(trial("caller_in_a_service", needs, || {
+    trials.push(live_test_unless("caller_in_a_service", needs, || {
         let unit = Scratch::new("/system.slice/sockowner-caller.service");
         let mut command = Command::new(SERVICE_OR_PROCESS.compiled(Compiler::Gcc));
         start_in(command.arg("service"), &unit);
@@ -165,14 +165,14 @@ fn callers() -> Vec<Trial> {
 
 fn other_languages() -> Vec<Trial> {
     let python = installed("python3").and(NO_SERVICE.check());
-    let mut trials = vec![trial("listeners_by_python", python, || {
+    let mut trials = vec![live_test_unless("listeners_by_python", python, || {
         let mut command = Command::new("python3");
         command.arg(source("tests/python/listeners.py")).arg(profile_dir().join("libsockowner.so"));
         assert!(!succeed(&mut command).is_empty());
     })];
     for compiler in Compiler::ALL.into_iter().filter(|compiler| compiler.is_cxx()) {
         let needs = compiler.supported().and(NO_SERVICE.check());
-        trials.push(trial(&format!("listeners_by_{}", compiler.name()), needs, move || {
+        trials.push(live_test_unless(&format!("listeners_by_{}", compiler.name()), needs, move || {
             let out = scratch().join(format!("listeners-{}", compiler.name()));
             let mut command = compile(compiler);
             command.arg("-std=c++17").arg(source("tests/cpp/listeners.cpp")).arg("-o").arg(&out);
@@ -182,7 +182,7 @@ fn other_languages() -> Vec<Trial> {
         }));
     }
     let needs = Compiler::Gcc.supported().and(NO_SERVICE.check());
-    trials.push(trial("a_caller_with_the_static_library", needs, || {
+    trials.push(live_test_unless("a_caller_with_the_static_library", needs, || {
         let out = scratch().join("static");
         let mut command = compile(Compiler::Gcc);
         command.arg("-pthread").arg(source("tests/c/callers/two_calls.c")).arg("-o").arg(&out);

@@ -5,23 +5,23 @@ use std::fs;
 use std::process::Command;
 
 use libtest_mimic::Trial;
+use sockowner_testkit::live_test_unless;
 
 use super::headers;
-use super::stage::trial;
 use super::workshop::{installed, profile_dir, source, succeed};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
-        trial("exported_symbols_are_those_of_the_snapshot", installed("nm"), || {
+        live_test_unless("exported_symbols_are_those_of_the_snapshot", installed("nm"), || {
             assert_snapshot("abi/symbols.txt", &(symbols().join("\n") + "\n"));
         }),
-        trial("declarations_are_those_of_the_snapshot", Ok(()), || {
+        live_test_unless("declarations_are_those_of_the_snapshot", Ok(()), || {
             assert_snapshot("abi/declarations.txt", &headers::declarations());
         }),
-        trial("what_is_declared_is_what_is_exported", installed("nm"), || {
+        live_test_unless("what_is_declared_is_what_is_exported", installed("nm"), || {
             assert_eq!(headers::functions(), symbols());
         }),
-        trial("the_soname_names_a_file", installed("readelf"), soname),
+        live_test_unless("the_soname_names_a_file", installed("readelf"), soname),
     ]
 }
 

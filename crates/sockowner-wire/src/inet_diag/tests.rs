@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -83,6 +85,7 @@ fn a_dump_request_is_what_the_kernel_reads() {
         states: 1 << 10,
         local_port: 443,
         remote_port: 0,
+        half: None,
     };
     let mut expected = vec![
         72,
@@ -133,7 +136,76 @@ fn an_exact_udp_request_swaps_the_roles() {
     let (raw, _) = RawRequest::read_from_prefix(&datagram[netlink::HEADER_LEN..]).unwrap();
     assert_eq!((raw.id.local_port.get(), raw.id.remote_port.get()), (0, 53));
     assert_eq!(raw.id.remote[..4], [127, 0, 0, 1]);
-    assert_eq!(Request::decode(&datagram[netlink::HEADER_LEN..], false), Ok(request));
+    assert_eq!(decoded(&datagram), request);
+}
+
+fn decoded(datagram: &[u8]) -> Request {
+    Request::decode(&netlink::messages(datagram).next().unwrap().unwrap()).unwrap()
+}
+
+#[test]
+fn dump_requests_survive_the_wire() {
+    for (family, protocol) in [(AF_UNSPEC, IPPROTO_TCP), (AF_INET, IPPROTO_TCP), (AF_INET6, IPPROTO_UDP)] {
+        for half in [None, Some(Half::Even), Some(Half::Odd)] {
+            let request =
+                Request::Dump { family, protocol, states: 0x13, local_port: 1, remote_port: 2, half };
+            assert_eq!(decoded(&request.encode(1)), request);
+        }
+    }
+}
+
+/// As the kernel runs it (`net/ipv4/inet_diag.c`, `inet_diag_bc_run`).
+fn runs_to_its_end(program: &[Op], local_port: u16, remote_port: u16) -> bool {
+    let mut left = isize::try_from(size_of_val(program)).unwrap();
+    let mut at = 0;
+    while left > 0 {
+        let (op, port) = (&program[at / 4], program.get(at / 4 + 1).map_or(0, |op| op.no.get()));
+        let yes = match op.code {
+            Half::LOCAL_GE => local_port >= port,
+            Half::REMOTE_GE => remote_port >= port,
+            Half::JUMP => false,
+            other => panic!("instruction {other}"),
+        };
+        let step = if yes { usize::from(op.yes) } else { usize::from(op.no.get()) };
+        left -= isize::try_from(step).unwrap();
+        at += step;
+    }
+    left == 0
+}
+
+/// What the kernel demands of a program (`inet_diag_bc_audit`): every jump leads to an instruction, to the end or just
+/// beyond.
+#[test]
+fn the_program_of_a_half_is_one_that_the_kernel_takes() {
+    for half in [Half::Even, Half::Odd] {
+        let program = half.program();
+        let mut starts = BTreeSet::from([program.len(), program.len() + 1]);
+        let mut at = 0;
+        while at < program.len() {
+            starts.insert(at);
+            at += usize::from(program[at].yes) / 4;
+        }
+        assert_eq!(at, program.len());
+        let instructions = starts.iter().filter(|&&at| at < program.len());
+        for &at in instructions {
+            let to = at + usize::from(program[at].no.get()) / 4;
+            assert!(to > at && starts.contains(&to), "{at} to {to}");
+        }
+    }
+}
+
+#[test]
+fn each_socket_is_in_the_half_that_the_kernel_takes_it_for() {
+    let stripes = (0..=u16::MAX).step_by(2048).flat_map(|port| [port, port + 1, port + 1000, port + 2047]);
+    let ports: Vec<_> = stripes.chain([443, 60_999]).collect();
+    for (local, remote) in ports.iter().flat_map(|&local| ports.iter().map(move |&remote| (local, remote))) {
+        let [even, odd] = [Half::Even, Half::Odd].map(|half| {
+            let takes = runs_to_its_end(&half.program(), local, remote);
+            assert_eq!(takes, half.takes(local, remote), "{half:?} {local} {remote}");
+            takes
+        });
+        assert_ne!(even, odd, "{local} {remote}");
+    }
 }
 
 prop_compose! {
@@ -159,7 +231,10 @@ proptest! {
     #[test]
     fn random_bytes_never_panic(bytes: Vec<u8>, dump: bool) {
         let _ = Row::decode(&bytes);
-        let _ = Request::decode(&bytes, dump);
+        let flags = if dump { FLAG_DUMP } else { 0 };
+        for kind in [SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK] {
+            let _ = Request::decode(&netlink::Message { kind, flags, sequence: 1, payload: &bytes });
+        }
         for message in netlink::messages(&bytes).flatten() {
             let _ = message.errno();
             let _ = Row::decode(message.payload);

@@ -1,8 +1,5 @@
 //! The tests, one module a subject.
 
-#[macro_use]
-mod stage;
-
 mod abroad;
 mod ask;
 mod cgroups;
@@ -23,7 +20,7 @@ mod states;
 mod unaccepted;
 mod zones;
 
-use sockowner_testkit::Requirement;
+use sockowner_testkit::{Requirement, stage};
 
 /// Every test; `needs` is what the source needs that they are for.
 pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {

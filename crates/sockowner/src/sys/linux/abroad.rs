@@ -27,7 +27,7 @@ impl<D: Door> System<D> {
         let home = self.diag.netns();
         let looked = bpf
             .look_abroad(&self.door, |row| {
-                if home == Some(row.netns.into()) {
+                if home == Some(row.fixed.netns.into()) {
                     return false;
                 }
                 match socket(row) {
@@ -37,7 +37,7 @@ impl<D: Door> System<D> {
                     }
                     Some(_) => false,
                     None => {
-                        others += u64::from(row.local_port != 0);
+                        others += u64::from(row.socket.is_some_and(|socket| socket.local_port != 0));
                         false
                     }
                 }
@@ -68,8 +68,9 @@ fn is_in(scope: &Scope, socket: &Socket) -> bool {
 }
 
 /// The socket of a row; `None` where it is bound to no port, or of a protocol that is not told here.
-fn socket(row: &HolderRow) -> Option<Socket> {
-    let protocol = match u8::try_from(row.protocol) {
+fn socket(HolderRow { fixed, socket }: &HolderRow) -> Option<Socket> {
+    let row = socket.as_ref()?;
+    let protocol = match u8::try_from(fixed.protocol) {
         Ok(IPPROTO_TCP) => Protocol::Tcp,
         Ok(IPPROTO_UDP) => Protocol::Udp,
         _ => return None,
@@ -98,9 +99,9 @@ fn socket(row: &HolderRow) -> Option<Socket> {
     Some(Socket {
         endpoint,
         interface,
-        netns: Some(row.netns.into()),
-        inode: row.inode,
-        cookie: row.cookie,
+        netns: Some(fixed.netns.into()),
+        inode: fixed.inode,
+        cookie: fixed.cookie,
         uid: Some(row.uid),
         cgroup: (row.cgroup != 0).then_some(row.cgroup),
         v6only: (tells_v6only && row.family == AF_INET6).then(|| row.is_v6only()),

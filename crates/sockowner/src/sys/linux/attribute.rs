@@ -12,7 +12,7 @@ use super::bpf::Seen;
 use super::cgroup::Named;
 use super::door::Door;
 use super::process::{self, Frame};
-use super::search::{Searched, Subject, cgroup_ids};
+use super::search::{Mark, Searched, Subjects, cgroup_ids};
 use super::users::Users;
 use super::walk::Hit;
 use super::{Proc, System};
@@ -30,8 +30,7 @@ impl<D: Door> System<D> {
         search: Search,
         seen: Option<Seen>,
     ) -> Result<(Vec<Entry>, Vec<Gap>)> {
-        let mut subjects: Vec<_> =
-            sockets.into_iter().map(|socket| Subject { socket, changed: false, gone: false }).collect();
+        let mut subjects = Subjects::new(sockets);
         let users = Users::new(&self.door);
         let mut gaps = Vec::new();
         let searched = match search {
@@ -66,7 +65,7 @@ impl<D: Door> System<D> {
 
     fn entries(
         &self,
-        subjects: Vec<Subject>,
+        subjects: Subjects,
         searched: Option<(&Proc<D>, Searched)>,
         users: &Users<'_, D>,
         gaps: &mut Vec<Gap>,
@@ -93,7 +92,7 @@ impl<D: Door> System<D> {
         }
         // Looked into once for each socket, so it is kept small.
         let inodes: Vec<_> = hits.iter().map(|hit| hit.inode).collect();
-        let ids = cgroup_ids(&subjects);
+        let ids = cgroup_ids(&subjects.sockets);
         let paths = self.cgroups.paths(&self.door, ids, &hints, gaps);
         let cgroups: BTreeMap<_, _> = paths.into_iter().map(|(id, path)| (id, Place::new(&path))).collect();
         let mut candidates = Candidates { system: self, proc, known: BTreeMap::new() };
@@ -102,8 +101,7 @@ impl<D: Door> System<D> {
             Some((last, name)) if *last == uid => Option::clone(name),
             _ => last_user.insert((uid, users.name(uid))).1.clone(),
         };
-        let to_entry = |subject: Subject| {
-            let Subject { socket, changed, gone } = subject;
+        let to_entry = |(socket, Mark { changed, gone }): (Socket, Mark)| {
             let held = Holders::new(holders(&hits, &inodes, &socket), reach);
             let attribution = match (held, reason) {
                 (Some(holders), _) => Attribution::Held(holders),
@@ -135,7 +133,7 @@ impl<D: Door> System<D> {
                 socket,
             }
         };
-        subjects.into_iter().map(to_entry).collect()
+        subjects.sockets.into_iter().zip(subjects.marks).map(to_entry).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use sockowner_wire::iterator::{HolderRow, IPPROTO_MPTCP, ProcessFixed, ProcessRow};
+use sockowner_wire::iterator::{HolderFixed, HolderRow, IPPROTO_MPTCP, ProcessFixed, ProcessRow};
 
 use super::door::{Door, Pass, Refusal, Wanted};
 use super::{Proc, System};
@@ -96,16 +96,17 @@ impl<D: Door> Bpf<D> {
         door: &D,
         is_wanted: impl FnMut(&HolderRow) -> bool,
     ) -> io::Result<Seen> {
-        self.look_for(door, Pass::Holders { wanted: Wanted::default(), pid: None }, is_wanted)
+        let wanted = Wanted { describes: true, ..Wanted::default() };
+        self.look_for(door, Pass::Holders { wanted, pid: None }, is_wanted)
     }
 
     /// Looks at the descriptors of these processes alone.
     pub(super) fn look_at(&self, door: &D, inodes: &[u64], pids: &[u32]) -> io::Result<Seen> {
         let mut seen = Seen::default();
-        let wanted = Wanted { netns: 0, inodes };
+        let wanted = Wanted { inodes, ..Wanted::default() };
         for &pid in pids {
             self.add_descriptors(door, Pass::Holders { wanted, pid: Some(pid) }, &mut seen, |row| {
-                inodes.binary_search(&row.inode).is_ok()
+                inodes.binary_search(&row.fixed.inode).is_ok()
             })?;
         }
         self.add_processes(door, &mut seen)?;
@@ -114,10 +115,10 @@ impl<D: Door> Bpf<D> {
 
     /// Looks at every descriptor of every process.
     fn look(&self, door: &D, wanted: Wanted<'_>) -> io::Result<Seen> {
-        // A pinned iterator shows every network namespace, whatever is wanted.
-        self.look_for(door, Pass::Holders { wanted, pid: None }, |row| {
-            (wanted.netns == 0 || row.netns == wanted.netns)
-                && (wanted.inodes.is_empty() || wanted.inodes.binary_search(&row.inode).is_ok())
+        // A pinned iterator shows every network namespace and every state, whatever is wanted.
+        self.look_for(door, Pass::Holders { wanted, pid: None }, |HolderRow { fixed, .. }| {
+            (wanted.netns == 0 || fixed.netns == wanted.netns)
+                && (wanted.inodes.is_empty() || wanted.inodes.binary_search(&fixed.inode).is_ok())
         })
     }
 
@@ -144,7 +145,7 @@ impl<D: Door> Bpf<D> {
         self.records(door, holders, |bytes| {
             let (row, rest) = HolderRow::take(bytes)?;
             if is_wanted(&row) {
-                seen.descriptors.push(Descriptor::from(&row));
+                seen.descriptors.push(Descriptor::from(&row.fixed));
             }
             Some(rest.len())
         })
@@ -175,12 +176,16 @@ impl<D: Door> Bpf<D> {
     ) -> io::Result<()> {
         let mut pending = Vec::new();
         door.iterate(&self.iterators, pass, &mut |piece| {
-            pending.extend_from_slice(piece);
-            let mut left = pending.len();
-            while let Some(rest) = take(&pending[pending.len() - left..]) {
+            // Nearly every piece ends with a record: it is read where it lies.
+            if !pending.is_empty() {
+                pending.extend_from_slice(piece);
+            }
+            let bytes = if pending.is_empty() { piece } else { &pending };
+            let mut left = bytes.len();
+            while let Some(rest) = take(&bytes[bytes.len() - left..]) {
                 left = rest;
             }
-            pending.drain(..pending.len() - left);
+            pending = bytes[bytes.len() - left..].to_vec();
         })?;
         if pending.is_empty() {
             return Ok(());
@@ -202,8 +207,8 @@ pub(super) fn processes(descriptors: &[Descriptor]) -> Vec<Key> {
     processes
 }
 
-impl From<&HolderRow> for Descriptor {
-    fn from(row: &HolderRow) -> Self {
+impl From<&HolderFixed> for Descriptor {
+    fn from(row: &HolderFixed) -> Self {
         Self {
             inode: row.inode,
             // The subflows of an MPTCP socket have its inode number, and cookies of their own.
@@ -216,9 +221,9 @@ impl From<&HolderRow> for Descriptor {
 }
 
 impl<D: Door> System<D> {
-    /// Looks at every descriptor of the sockets' network namespace; `inodes` as [`Wanted`] says.
-    pub(super) fn look_everywhere(&self, bpf: &Bpf<D>, inodes: &[u64]) -> io::Result<Seen> {
+    /// Looks at every descriptor of the sockets' network namespace; `inodes` and `states` as [`Wanted`] says.
+    pub(super) fn look_everywhere(&self, bpf: &Bpf<D>, inodes: &[u64], states: u32) -> io::Result<Seen> {
         let netns = self.diag.netns().and_then(|netns| u32::try_from(netns).ok()).unwrap_or(0);
-        bpf.look(&self.door, Wanted { netns, inodes })
+        bpf.look(&self.door, Wanted { netns, inodes, states, describes: false })
     }
 }

@@ -155,10 +155,10 @@ fn an_iterator_for_ones_own_sockets_tells_their_holders_and_leaves_the_rest_to_p
     assert_eq!(
         told,
         [
-            (10, vec![(100, 100, 3)], None),
             (21, vec![(300, 300, 3)], None),
             (22, vec![], Some(Reason::NotPermitted)),
             (23, vec![(302, 302, 3)], None),
+            (10, vec![(100, 100, 3)], None),
         ]
     );
     assert_eq!(gaps.len(), 1);

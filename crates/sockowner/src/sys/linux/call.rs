@@ -246,6 +246,13 @@ impl Door for Kernel {
         Ok(Some(statx(&pidfd, b"", AtFlags::EMPTY_PATH)?.inode))
     }
 
+    fn can_load_iterators(&self) -> bool {
+        let wanted = rustix::thread::CapabilitySet::BPF | rustix::thread::CapabilitySet::PERFMON;
+        let admin = rustix::thread::CapabilitySet::SYS_ADMIN;
+        rustix::thread::capabilities(None)
+            .is_ok_and(|own| own.effective.contains(wanted) || own.effective.contains(admin))
+    }
+
     fn load_iterators(&self) -> Result<bpf::Iterators, Refusal> {
         bpf::load()
     }

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use sockowner_wire::inet_diag::{Request, Row, SOCK_DIAG_BY_FAMILY};
+use sockowner_wire::inet_diag::{Request, Row, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK};
 use sockowner_wire::netlink::{self, DONE, ERROR, FLAG_DUMP_INTERRUPTED, OVERRUN};
 
 use super::call::{ENOBUFS, ESTALE};
@@ -20,14 +20,28 @@ const BUFFER_LEN: usize = 32 * 1024;
 /// A datagram beyond this is no sock_diag answer.
 const BUFFER_MAX: usize = 1024 * 1024;
 
-/// What a dump gave.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Dump {
-    pub(crate) rows: Vec<Row>,
+/// What a dump gave, each row made into a `T` as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dump<T> {
+    pub(crate) rows: Vec<T>,
     /// Records that could not be read and were left out.
     pub(crate) malformed: u64,
     /// The table changed under each try: rows may be missing, or stale.
     pub(crate) interrupted: bool,
+}
+
+impl<T> Dump<T> {
+    fn new() -> Self {
+        Self { rows: Vec::new(), malformed: 0, interrupted: false }
+    }
+
+    /// Both together.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.rows.extend(other.rows);
+        self.malformed += other.malformed;
+        self.interrupted |= other.interrupted;
+        self
+    }
 }
 
 /// A netlink socket, opened again after a failure, so that the rest of a broken answer is never taken for the next one.
@@ -102,12 +116,22 @@ impl<D: Door> Diag<D> {
         Ok(then(&guard.insert(open).socket))
     }
 
-    /// Everything that `request`, a [`Request::Dump`], asks for.
-    pub(crate) fn dump(&self, door: &D, request: &Request) -> Result<Dump> {
-        let mut best: Option<Dump> = None;
+    /// Another one of the same network namespace, so that two answers can be read at once.
+    pub(crate) fn another(&self, door: &D) -> Result<Self> {
+        Ok(Self { open: Mutex::new(Some(self.open_again(door)?)), netns: self.netns })
+    }
+
+    /// Everything that `request`, a [`Request::Dump`], asks for. `make` may not ask anything itself.
+    pub(crate) fn dump<T>(
+        &self,
+        door: &D,
+        request: &Request,
+        mut make: impl FnMut(&Row) -> T,
+    ) -> Result<Dump<T>> {
+        let mut best = None;
         let mut failed = None;
         for _ in 0..TRIES {
-            match self.ask(door, request)? {
+            match self.ask(door, request, &mut make)? {
                 Ok(dump) if !dump.interrupted => return Ok(dump),
                 Ok(dump) => best = Some(dump),
                 Err(Failure::Lost(cause)) => failed = Some(Failure::Lost(cause)),
@@ -126,7 +150,7 @@ impl<D: Door> Diag<D> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            match self.ask(door, request)? {
+            match self.ask(door, request, &mut |row| *row)? {
                 Ok(dump) => return Ok(dump.rows.into_iter().next()),
                 Err(Failure::Lost(_)) if tries > 0 => {}
                 Err(Failure::Refused(cause))
@@ -140,13 +164,18 @@ impl<D: Door> Diag<D> {
     }
 
     /// One request, one whole answer.
-    fn ask(&self, door: &D, request: &Request) -> Result<Result<Dump, Failure>> {
+    fn ask<T>(
+        &self,
+        door: &D,
+        request: &Request,
+        make: &mut impl FnMut(&Row) -> T,
+    ) -> Result<Result<Dump<T>, Failure>> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let mut open = match guard.take().filter(|open| open.pid == door.own_pid()) {
             Some(open) => open,
             None => self.open_again(door)?,
         };
-        let answer = open.ask(door, request);
+        let answer = open.ask(door, request, make);
         // After a failure the rest of the answer may still be queued: the socket is given up.
         if matches!(answer, Ok(_) | Err(Failure::Refused(_))) {
             *guard = Some(open);
@@ -166,11 +195,16 @@ impl<D: Door> Open<D> {
         Ok(Self { socket, sequence: 0, buffer: vec![0; BUFFER_LEN], pid: door.own_pid() })
     }
 
-    fn ask(&mut self, door: &D, request: &Request) -> Result<Dump, Failure> {
+    fn ask<T>(
+        &mut self,
+        door: &D,
+        request: &Request,
+        make: &mut impl FnMut(&Row) -> T,
+    ) -> Result<Dump<T>, Failure> {
         self.sequence = self.sequence.wrapping_add(1);
         door.send(&self.socket, &request.encode(self.sequence)).map_err(Failure::Refused)?;
         let is_dump = matches!(request, Request::Dump { .. });
-        let mut dump = Dump::default();
+        let mut dump = Dump::new();
         loop {
             let length = door.receive(&self.socket, &mut self.buffer).map_err(|cause| {
                 let lost = cause.raw_os_error() == Some(ENOBUFS) || cause.kind() == io::ErrorKind::WouldBlock;
@@ -185,8 +219,8 @@ impl<D: Door> Open<D> {
                     format!("an answer of {length} bytes was cut"),
                 )));
             }
-            if take(&self.buffer[..length], self.sequence, &mut dump)? || (!is_dump && !dump.rows.is_empty())
-            {
+            let is_over = take(&self.buffer[..length], self.sequence, make, &mut dump)?;
+            if is_over || !is_dump && !dump.rows.is_empty() {
                 return Ok(dump);
             }
         }
@@ -199,7 +233,12 @@ fn own_netns<D: Door>(door: &D) -> Option<u64> {
 }
 
 /// Takes one datagram of an answer into `dump`; true at its end.
-fn take(datagram: &[u8], sequence: u32, dump: &mut Dump) -> Result<bool, Failure> {
+fn take<T>(
+    datagram: &[u8],
+    sequence: u32,
+    make: &mut impl FnMut(&Row) -> T,
+    dump: &mut Dump<T>,
+) -> Result<bool, Failure> {
     for message in netlink::messages(datagram) {
         let message = message.map_err(Failure::Malformed)?;
         if message.sequence != sequence {
@@ -221,8 +260,8 @@ fn take(datagram: &[u8], sequence: u32, dump: &mut Dump) -> Result<bool, Failure
                 };
             }
             OVERRUN => return Err(Failure::Lost(io::Error::from_raw_os_error(ENOBUFS))),
-            SOCK_DIAG_BY_FAMILY => match Row::decode(message.payload) {
-                Ok(row) => dump.rows.push(row),
+            SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => match Row::decode(message.payload) {
+                Ok(row) => dump.rows.push(make(&row)),
                 Err(_) => dump.malformed += 1,
             },
             _ => {}

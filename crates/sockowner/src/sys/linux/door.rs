@@ -72,6 +72,10 @@ pub(crate) struct Wanted<'a> {
     pub(crate) netns: u32,
     /// Those with these inode numbers; none, or more than [`WANTED_MAX`], for all.
     pub(crate) inodes: &'a [u64],
+    /// Those in these states, a bit each as the kernel numbers them; 0 for all.
+    pub(crate) states: u32,
+    /// What is known of the socket itself is told, too.
+    pub(crate) describes: bool,
 }
 
 /// Which of several ways the kernel refused, and how.
@@ -143,6 +147,8 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     /// Inode number of a pidfd for this process; `None` where all pidfds share one (before Linux 6.9).
     fn pidfd_inode(&self, pid: u32) -> io::Result<Option<u64>>;
 
+    /// The caller has what [`load_iterators`](Self::load_iterators) needs, as far as can be told without trying.
+    fn can_load_iterators(&self) -> bool;
     /// Loads the iterators that show every process.
     fn load_iterators(&self) -> Result<Self::Iterators, Refusal>;
     /// Opens those that root shares in `path`.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sockowner_wire::inet_diag::{IPPROTO_TCP, NO_COOKIE, Request, Row, SOCK_DIAG_BY_FAMILY};
-use sockowner_wire::netlink::{self, DONE, ERROR, FLAG_DUMP};
+use sockowner_wire::netlink::{self, DONE, ERROR};
 
 use super::call::ESRCH;
 use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
@@ -359,8 +359,7 @@ impl Door for Fake {
     fn send(&self, diag: &FakeDiag, datagram: &[u8]) -> io::Result<()> {
         self.call(|world| {
             let message = netlink::messages(datagram).next().unwrap().unwrap();
-            let is_dump = message.flags & FLAG_DUMP == FLAG_DUMP;
-            let request = Request::decode(message.payload, is_dump).unwrap();
+            let request = Request::decode(&message).unwrap();
             diag.0.lock().unwrap().extend(answer(world, &request, message.sequence));
             Ok(())
         })
@@ -519,6 +518,10 @@ impl Door for Fake {
         self.world.lock().unwrap().own_pid.unwrap_or(OWN_PID)
     }
 
+    fn can_load_iterators(&self) -> bool {
+        true
+    }
+
     fn load_iterators(&self) -> Result<(), Refusal> {
         let refuse = |error| Refusal { step: "load a BPF program", error };
         self.call(|world| if world.iterates { Ok(()) } else { Err(io::Error::from_raw_os_error(EPERM)) })
@@ -566,11 +569,12 @@ fn answer(world: &World, request: &Request, sequence: u32) -> Vec<Vec<u8>> {
         datagrams.push(datagram);
     };
     match *request {
-        Request::Dump { family, protocol, states, local_port, remote_port } => {
+        Request::Dump { family, protocol, states, local_port, remote_port, half } => {
             for (_, row) in world.rows.iter().filter(|(number, row)| {
                 let is_v4 = row.local.is_ipv4();
                 *number == protocol
-                    && is_v4 == (family == 2)
+                    && (family == 0 || is_v4 == (family == 2))
+                    && half.is_none_or(|half| half.takes(row.local.port(), row.remote.port()))
                     && (states == u32::MAX || states & 1 << row.state != 0)
                     && (local_port == 0 || row.local.port() == local_port)
                     && (remote_port == 0 || row.remote.port() == remote_port)

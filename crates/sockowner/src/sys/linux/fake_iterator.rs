@@ -2,7 +2,7 @@
 
 use sockowner_wire::ProcStat;
 use sockowner_wire::inet_diag::Row;
-use sockowner_wire::iterator::{HolderRow, ProcessFixed, ProcessRow};
+use sockowner_wire::iterator::{HolderFixed, HolderRow, ProcessFixed, ProcessRow, SocketPart};
 
 use super::door::{FileKind, Pass, Wanted};
 use super::fake::{DISK, NETNS, Node, SOCKFS, World};
@@ -55,12 +55,17 @@ fn holders(world: &World, wanted: Wanted<'_>, only: Option<u32>) -> Vec<HolderRo
             if !wanted.inodes.is_empty() && !wanted.inodes.contains(&inode) {
                 continue;
             }
+            let state =
+                world.rows.iter().find(|(_, row)| u64::from(row.inode) == inode).map(|(_, row)| row.state);
+            if wanted.states != 0 && state.is_some_and(|state| wanted.states & 1 << state == 0) {
+                continue;
+            }
             let is_theirs = |row: &Row| world.shares_own.is_none_or(|uid| row.uid == uid);
             let known = world.rows.iter().map(|(_, row)| row).find(|row| u64::from(row.inode) == inode);
             if !world.iterates && !known.is_some_and(is_theirs) {
                 continue;
             }
-            rows.push(HolderRow {
+            let fixed = HolderFixed {
                 inode,
                 cookie: known.map_or(1, |row| row.cookie),
                 start: start(&stat),
@@ -69,9 +74,10 @@ fn holders(world: &World, wanted: Wanted<'_>, only: Option<u32>) -> Vec<HolderRo
                 tid,
                 fd,
                 protocol: 6,
-                family: 2,
-                ..HolderRow::default()
-            });
+                ..HolderFixed::default()
+            };
+            let socket = wanted.describes.then(|| SocketPart { family: 2, ..SocketPart::default() });
+            rows.push(HolderRow { fixed, socket });
         }
     }
     rows

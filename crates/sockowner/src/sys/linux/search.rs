@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bpf::{Bpf, Seen};
 use super::door::Door;
 use super::process::Frame;
+use super::sockets::states;
 use super::users::Users;
 use super::walk::{Found, Walk};
 use super::{Proc, System};
 use crate::sys::{Scope, Search, Sockets};
-use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source};
+use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source, snapshot};
 
 /// Beyond this many, sockets without a holder are looked at again in one listing rather than one by one.
 const SINGLY: usize = 64;
@@ -21,10 +22,18 @@ const FEW_FILES: u64 = 2000;
 /// Up to so many processes an iterator is run for each; for more it is sooner run for all.
 const NEAR_MAX: usize = 16;
 
-/// A socket while its owner is looked for.
+/// Sockets while their owners are looked for. They are many and large: what is learned of them is kept beside them.
 #[derive(Debug)]
-pub(super) struct Subject {
-    pub(super) socket: Socket,
+pub(super) struct Subjects {
+    pub(super) sockets: Vec<Socket>,
+    /// One for each.
+    pub(super) marks: Vec<Mark>,
+}
+
+/// What became of a socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    /// Its state or file was another one when it was listed.
     pub(super) changed: bool,
     pub(super) gone: bool,
 }
@@ -57,21 +66,30 @@ struct Ground<'a, D: Door> {
 }
 
 impl<D: Door> System<D> {
-    /// Lists sockets, and looks at all processes meanwhile where that takes one pass.
+    /// Lists sockets in order, and looks at all processes meanwhile where that takes one pass.
     ///
     /// What is seen may be older than the list: a socket that was made in between is without a holder, and looked for
     /// again.
     pub(crate) fn survey(&self, scope: &Scope) -> Result<(Sockets, Option<Seen>)> {
-        let Some(bpf) = self.worthwhile_bpf() else { return Ok((self.sockets(scope)?, None)) };
+        // Loading takes a while: sockets are listed meanwhile. Whether there is anything to load is soon known.
+        let can = self.is_bpf_worthwhile() && (self.door.can_load_iterators() || self.bpf().is_ok());
+        if !can {
+            let mut sockets = self.sockets(scope)?;
+            snapshot::sort(&mut sockets.list);
+            return Ok((sockets, None));
+        }
         std::thread::scope(|threads| {
-            let look = || self.look_everywhere(bpf, &[]);
+            let states = states(scope);
+            let look = move || self.bpf().ok().map(|bpf| self.look_everywhere(bpf, &[], states));
             // Where no thread can be had, one looks after the other.
             let look = std::thread::Builder::new().spawn_scoped(threads, look).ok();
-            let sockets = self.sockets(scope)?;
+            let others = usize::from(look.is_some());
+            let mut sockets = self.sockets_on(scope, self.threads().saturating_sub(others))?;
+            snapshot::sort(&mut sockets.list);
             let seen = match look.map(std::thread::ScopedJoinHandle::join) {
-                None => None,
+                None | Some(Ok(None)) => None,
                 // A look that failed is taken again, and tells why.
-                Some(Ok(seen)) => seen.ok(),
+                Some(Ok(Some(seen))) => seen.ok(),
                 Some(Err(panic)) => std::panic::resume_unwind(panic),
             };
             Ok((sockets, seen))
@@ -82,7 +100,7 @@ impl<D: Door> System<D> {
     pub(super) fn search(
         &self,
         proc: &Proc<D>,
-        subjects: &mut [Subject],
+        subjects: &mut Subjects,
         search: Search,
         seen: Option<Seen>,
         users: &Users<'_, D>,
@@ -131,11 +149,16 @@ impl<D: Door> System<D> {
     /// The iterators, but where they would have to be loaded first, and so few files are open that a look into `/proc` is
     /// sooner done.
     fn worthwhile_bpf(&self) -> Option<&Bpf<D>> {
-        let is_auto = self.options.source == Source::Auto;
-        if is_auto && self.bpf.get().is_none() && self.open_files().is_some_and(|files| files < FEW_FILES) {
-            return None;
+        if self.is_bpf_worthwhile() { self.bpf().ok() } else { None }
+    }
+
+    fn is_bpf_worthwhile(&self) -> bool {
+        match (self.options.source, self.bpf.get()) {
+            (Source::Proc, _) => false,
+            (_, Some(bpf)) => bpf.is_ok(),
+            (Source::Auto, None) => self.open_files().is_none_or(|files| files >= FEW_FILES),
+            (Source::Bpf, None) => true,
         }
-        self.bpf().ok()
     }
 
     /// How many files are open on the host: the first number of `/proc/sys/fs/file-nr`.
@@ -150,7 +173,7 @@ impl<D: Door> System<D> {
     fn search_near(
         &self,
         &Ground { proc, frame, users, walk }: &Ground<'_, D>,
-        subjects: &[Subject],
+        subjects: &Subjects,
         so_far: &mut SoFar,
         gaps: &mut Vec<Gap>,
     ) -> Result<Option<Reach>> {
@@ -185,7 +208,7 @@ impl<D: Door> System<D> {
         &self,
         bpf: Option<&Bpf<D>>,
         ground: &Ground<'_, D>,
-        subjects: &mut [Subject],
+        subjects: &mut Subjects,
         so_far: SoFar,
         seen: Option<Seen>,
         gaps: &mut Vec<Gap>,
@@ -229,14 +252,14 @@ impl<D: Door> System<D> {
         &self,
         bpf: &Bpf<D>,
         ground: &Ground<'_, D>,
-        subjects: &mut [Subject],
+        subjects: &mut Subjects,
         wanted: &[u64],
         seen: Option<Seen>,
         gaps: &mut Vec<Gap>,
     ) -> Result<Found> {
         let Ground { proc, frame, users, walk } = ground;
         let look = |inodes: &[u64]| {
-            self.look_everywhere(bpf, inodes)
+            self.look_everywhere(bpf, inodes, 0)
                 .map_err(|cause| Error::io("look at all descriptors with a BPF iterator", cause))
         };
         let mut seen = seen.map_or_else(|| look(wanted), Ok)?;
@@ -276,7 +299,7 @@ impl<D: Door> System<D> {
     fn search_by_walk(
         &self,
         &Ground { proc, walk, .. }: &Ground<'_, D>,
-        subjects: &mut [Subject],
+        subjects: &mut Subjects,
         mut wanted: Vec<u64>,
         visited: &[u32],
         found: &mut Found,
@@ -311,7 +334,7 @@ impl<D: Door> System<D> {
         }
     }
 
-    fn threads(&self) -> usize {
+    pub(super) fn threads(&self) -> usize {
         match self.options.threads {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(THREADS_MAX),
             threads => threads,
@@ -330,8 +353,8 @@ impl<D: Door> System<D> {
         Ok(pids)
     }
 
-    fn cgroup_members(&self, subjects: &[Subject], gaps: &mut Vec<Gap>) -> Vec<u32> {
-        let ids = cgroup_ids(subjects);
+    fn cgroup_members(&self, subjects: &Subjects, gaps: &mut Vec<Gap>) -> Vec<u32> {
+        let ids = cgroup_ids(&subjects.sockets);
         let paths = self.cgroups.paths(&self.door, ids, &BTreeSet::new(), gaps);
         let mut members: Vec<_> =
             paths.values().flat_map(|path| self.cgroups.members(&self.door, path, true)).collect();
@@ -341,8 +364,8 @@ impl<D: Door> System<D> {
     }
 
     /// The processes whose directory belongs to a socket's user: an order to look in, nothing more.
-    fn same_user(&self, proc: &Proc<D>, pids: &[u32], subjects: &[Subject]) -> Vec<u32> {
-        let uids: BTreeSet<_> = subjects.iter().filter_map(|subject| subject.socket.uid).collect();
+    fn same_user(&self, proc: &Proc<D>, pids: &[u32], subjects: &Subjects) -> Vec<u32> {
+        let uids: BTreeSet<_> = subjects.sockets.iter().filter_map(|socket| socket.uid).collect();
         let is_theirs = |pid: &u32| {
             self.door.stat(&proc.dir, pid.to_string().as_bytes()).is_ok_and(|dir| uids.contains(&dir.uid))
         };
@@ -351,15 +374,14 @@ impl<D: Door> System<D> {
 
     /// Looks once more at sockets that nobody was seen to hold: they may be gone, or in another state. It is so after every
     /// look at processes: what is closed while they are looked at has no holder in the end, and is not open either.
-    fn look_again(&self, subjects: &mut [Subject], unheld: &[u64], may_be_hidden: bool) -> Result<()> {
-        let is_unheld = |subject: &&mut Subject| unheld.binary_search(&subject.socket.inode).is_ok();
+    fn look_again(&self, subjects: &mut Subjects, unheld: &[u64], may_be_hidden: bool) -> Result<()> {
         let (mut open, abroad): (Vec<_>, Vec<_>) = subjects
             .iter_mut()
-            .filter(is_unheld)
-            .partition(|subject| subject.socket.netns == self.diag.netns());
+            .filter(|(socket, _)| unheld.binary_search(&socket.inode).is_ok())
+            .partition(|(socket, _)| socket.netns == self.diag.netns());
         // Of another network namespace sock_diag knows nothing here: it was held, and nobody has it now.
-        for subject in abroad {
-            subject.gone = true;
+        for (_, mark) in abroad {
+            mark.gone = true;
         }
         if open.len() <= SINGLY {
             return self.refresh_each(open.into_iter());
@@ -368,51 +390,59 @@ impl<D: Door> System<D> {
             // Most of them are other users': what they are now does not change the answer.
             return Ok(());
         }
-        let tables: BTreeSet<_> = open
-            .iter()
-            .map(|subject| (subject.socket.endpoint.protocol, subject.socket.endpoint.family))
-            .collect();
+        let tables: BTreeSet<_> =
+            open.iter().map(|(socket, _)| (socket.endpoint.protocol, socket.endpoint.family)).collect();
         let now = self.sockets(&Scope { tables: tables.into_iter().collect(), ..Scope::default() })?;
         let now: BTreeMap<_, _> =
             now.list.into_iter().map(|socket| ((socket.endpoint.protocol, socket.cookie), socket)).collect();
-        for subject in &mut open {
-            let key = (subject.socket.endpoint.protocol, subject.socket.cookie);
-            subject.become_now(now.get(&key).cloned());
+        for (socket, mark) in &mut open {
+            let key = (socket.endpoint.protocol, socket.cookie);
+            mark.become_now(socket, now.get(&key).cloned());
         }
         Ok(())
     }
 
-    pub(super) fn refresh_each<'a>(&self, subjects: impl Iterator<Item = &'a mut Subject>) -> Result<()> {
-        for subject in subjects {
+    pub(super) fn refresh_each<'a>(
+        &self,
+        subjects: impl Iterator<Item = (&'a mut Socket, &'a mut Mark)>,
+    ) -> Result<()> {
+        for (socket, mark) in subjects {
             let now = self
-                .refresh(&subject.socket)
-                .map_err(|error| error.context(format!("look up {}", subject.socket.endpoint)))?;
-            subject.become_now(now);
+                .refresh(socket)
+                .map_err(|error| error.context(format!("look up {}", socket.endpoint)))?;
+            mark.become_now(socket, now);
         }
         Ok(())
     }
 }
 
-impl Subject {
-    /// A file stands for it that somebody could hold.
-    fn is_open(&self) -> bool {
-        self.socket.inode != 0 && !self.gone
+impl Subjects {
+    pub(super) fn new(sockets: Vec<Socket>) -> Self {
+        let marks = vec![Mark::default(); sockets.len()];
+        Self { sockets, marks }
     }
 
-    fn become_now(&mut self, now: Option<Socket>) {
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&mut Socket, &mut Mark)> {
+        self.sockets.iter_mut().zip(&mut self.marks)
+    }
+}
+
+impl Mark {
+    fn become_now(&mut self, socket: &mut Socket, now: Option<Socket>) {
         match now {
             Some(now) => {
-                self.changed |= now.endpoint != self.socket.endpoint || now.inode != self.socket.inode;
-                self.socket = now;
+                self.changed |= now.endpoint != socket.endpoint || now.inode != socket.inode;
+                *socket = now;
             }
             None => self.gone = true,
         }
     }
 }
 
-fn wanted(subjects: &[Subject]) -> Vec<u64> {
-    let mut wanted: Vec<_> =
-        subjects.iter().filter(|subject| subject.is_open()).map(|subject| subject.socket.inode).collect();
+/// Inode numbers of the sockets for which a file stands that somebody could hold.
+fn wanted(subjects: &Subjects) -> Vec<u64> {
+    let open = subjects.sockets.iter().zip(&subjects.marks).filter(|(_, mark)| !mark.gone);
+    let mut wanted: Vec<_> = open.map(|(socket, _)| socket.inode).filter(|&inode| inode != 0).collect();
     wanted.sort_unstable();
     wanted.dedup();
     wanted
@@ -425,10 +455,13 @@ fn retain_open(wanted: &mut Vec<u64>, found: &Found) {
 }
 
 /// Those of `inodes` that a socket still has that somebody could hold.
-fn still_open(subjects: &[Subject], inodes: &[u64]) -> Vec<u64> {
+fn still_open(subjects: &Subjects, inodes: &[u64]) -> Vec<u64> {
     wanted(subjects).into_iter().filter(|inode| inodes.binary_search(inode).is_ok()).collect()
 }
 
-pub(super) fn cgroup_ids(subjects: &[Subject]) -> BTreeSet<u64> {
-    subjects.iter().filter_map(|subject| subject.socket.cgroup).collect()
+pub(super) fn cgroup_ids(sockets: &[Socket]) -> BTreeSet<u64> {
+    let mut ids: Vec<_> = sockets.iter().filter_map(|socket| socket.cgroup).collect();
+    // Neighbours are often of one cgroup.
+    ids.dedup();
+    ids.into_iter().collect()
 }

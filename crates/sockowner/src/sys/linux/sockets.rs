@@ -1,12 +1,15 @@
 //! Lists sockets, and looks one up.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use sockowner_wire::inet_diag::{AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP, NO_COOKIE, Request, Row};
+use sockowner_wire::inet_diag::{
+    AF_INET, AF_INET6, AF_UNSPEC, Half, IPPROTO_TCP, IPPROTO_UDP, NO_COOKIE, Request, Row,
+};
 
 use super::System;
-use super::diag::Dump;
+use super::diag::{Diag, Dump};
 use super::door::Door;
 use crate::sys::{Scope, Sockets};
 use crate::{
@@ -17,43 +20,98 @@ use crate::{
 /// `TCP_BOUND_INACTIVE` stands in requests alone.
 const CLOSED: u8 = 7;
 const SOURCE: &str = "sock_diag";
+/// `TCPF_BOUND_INACTIVE`.
+const BOUND: u32 = 1 << 13;
+/// With fewer TCP sockets in the network namespace one dump is as soon done as two halves.
+const HALVED: u64 = 8192;
+/// Where most sockets are: the kernel has listeners in a small table of their own.
+const CONNECTED: u32 = !(1 << 10);
 
 impl<D: Door> System<D> {
     /// Every socket in `scope`.
     pub(crate) fn sockets(&self, scope: &Scope) -> Result<Sockets> {
+        self.sockets_on(scope, self.threads())
+    }
+
+    /// The same with so many threads at most.
+    pub(super) fn sockets_on(&self, scope: &Scope, threads: usize) -> Result<Sockets> {
         let mut sockets = Sockets::default();
-        let mut names = InterfaceNames::default();
         let mut failed = None;
         let mut read = 0;
-        for &(protocol, family) in &scope.tables {
-            let states = state_bits(protocol, &scope.states);
+        for table in tables(scope) {
+            let states = state_bits(table.protocol, &scope.states);
             if states == 0 {
                 read += 1;
                 continue;
             }
-            let request = Request::Dump {
-                family: family_number(family),
-                protocol: protocol_number(protocol),
-                states,
-                local_port: scope.local_port,
-                remote_port: scope.remote_port,
-            };
-            let table = format!("{protocol} {family}");
-            match self.diag.dump(&self.door, &request) {
+            match self.dump_table(table, states, scope, threads) {
                 Ok(dump) => {
                     read += 1;
-                    self.take_dump(protocol, &table, dump, &mut names, &mut sockets);
+                    take_dump(dump, &table.to_string(), &mut sockets);
                 }
-                Err(error) => {
-                    sockets.gaps.push(Gap::new(SOURCE, table.clone(), gap_reason(&error), 1));
-                    failed.get_or_insert(error.context(format!("read the {table} sockets")));
+                // What both families were asked for at once each is asked for alone.
+                Err(_) if table.family.is_none() => {
+                    for family in Family::ALL {
+                        let table = Table { family: Some(family), ..table };
+                        match self.dump_table(table, states, scope, threads) {
+                            Ok(dump) => {
+                                read += 1;
+                                take_dump(dump, &table.to_string(), &mut sockets);
+                            }
+                            Err(error) => fail(table, error, &mut sockets, &mut failed),
+                        }
+                    }
                 }
+                Err(error) => fail(table, error, &mut sockets, &mut failed),
             }
         }
+        self.name_interfaces(&mut sockets.list);
         match failed {
             Some(error) if read == 0 => Err(error),
             _ => Ok(sockets),
         }
+    }
+
+    fn dump_table(&self, table: Table, states: u32, scope: &Scope, threads: usize) -> Result<Dump<Socket>> {
+        let request = |half| Request::Dump {
+            family: table.family.map_or(AF_UNSPEC, family_number),
+            protocol: protocol_number(table.protocol),
+            states,
+            local_port: scope.local_port,
+            remote_port: scope.remote_port,
+            half,
+        };
+        let ask = |diag: &Diag<D>, half| {
+            diag.dump(&self.door, &request(half), |row| self.socket(table.protocol, row))
+        };
+        let is_one = scope.local_port != 0 || scope.remote_port != 0 || states & CONNECTED == 0;
+        if threads < 2 || table.protocol != Protocol::Tcp || is_one || self.tcp_in_use() < HALVED {
+            return ask(&self.diag, None);
+        }
+        // Most of the time of a dump the kernel takes, and for two sockets it takes it on two processors.
+        let Ok(second) = self.diag.another(&self.door) else { return ask(&self.diag, None) };
+        std::thread::scope(|threads| {
+            let odd = || ask(&second, Some(Half::Odd));
+            let Ok(odd) = std::thread::Builder::new().spawn_scoped(threads, odd) else {
+                return ask(&self.diag, None);
+            };
+            let even = ask(&self.diag, Some(Half::Even));
+            match odd.join() {
+                Ok(odd) => Ok(even?.and(odd?)),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
+    /// How many TCP sockets the network namespace has, about; 0 where the kernel does not tell.
+    fn tcp_in_use(&self) -> u64 {
+        let Ok(proc) = &self.proc else { return 0 };
+        let count = |path: &[u8]| {
+            let mut text = Vec::new();
+            self.door.read_piece(&proc.dir, path, &mut text).ok()?;
+            Some(sockowner_wire::sockstat_tcp(&text))
+        };
+        [&b"thread-self/net/sockstat"[..], b"thread-self/net/sockstat6"].into_iter().filter_map(count).sum()
     }
 
     /// The socket with exactly these addresses, of either family where they are IPv4. TCP alone: of UDP sockets
@@ -80,7 +138,7 @@ impl<D: Door> System<D> {
             wanted(row.local.ip(), row.local.port()) == local
                 && wanted(row.remote.ip(), row.remote.port()) == remote
         });
-        Ok(row.map(|row| self.socket(protocol, &row, &mut InterfaceNames::default())))
+        Ok(row.map(|row| self.named_socket(protocol, &row)))
     }
 
     /// The same socket as it is now; `None` when it is gone.
@@ -98,10 +156,9 @@ impl<D: Door> System<D> {
             interface: socket.interface.map_or(0, |interface| interface.index()),
             cookie: socket.cookie,
         };
-        let mut names = InterfaceNames::default();
         let row = self.diag.exact(&self.door, &request)?;
         if let Some(row) = row.filter(|row| row.cookie == socket.cookie) {
-            return Ok(Some(self.socket(endpoint.protocol, &row, &mut names)));
+            return Ok(Some(self.named_socket(endpoint.protocol, &row)));
         }
         // A lookup reaches one of a group, and nothing that is only bound: look for the cookie among all of the port.
         let dump = self.diag.dump(
@@ -112,40 +169,24 @@ impl<D: Door> System<D> {
                 states: u32::MAX,
                 local_port: endpoint.local.port,
                 remote_port: 0,
+                half: None,
             },
+            |row| *row,
         )?;
         let row = dump.rows.into_iter().rfind(|row| row.cookie == socket.cookie);
-        Ok(row.map(|row| self.socket(endpoint.protocol, &row, &mut names)))
+        Ok(row.map(|row| self.named_socket(endpoint.protocol, &row)))
     }
 
-    fn take_dump(
-        &self,
-        protocol: Protocol,
-        table: &str,
-        dump: Dump,
-        names: &mut InterfaceNames,
-        into: &mut Sockets,
-    ) {
-        let mut rows = dump.rows;
-        // A dump may repeat a row while the table changes. Of two the later one is right. Rows are large and seldom
-        // repeated: they are sorted only where that is needed.
-        if has_repeated(rows.iter().map(|row| row.cookie)) {
-            rows.reverse();
-            rows.sort_by_key(|row| row.cookie);
-            rows.dedup_by_key(|row| row.cookie);
-        }
-        into.list.reserve(rows.len());
-        into.list.extend(rows.iter().map(|row| self.socket(protocol, row, names)));
-        if dump.malformed > 0 {
-            into.gaps.push(Gap::new(SOURCE, table, GapReason::Malformed, dump.malformed));
-        }
-        if dump.interrupted {
-            into.gaps.push(Gap::new(SOURCE, table, GapReason::Interrupted, 1));
-        }
+    fn named_socket(&self, protocol: Protocol, row: &Row) -> Socket {
+        let mut socket = [self.socket(protocol, row)];
+        self.name_interfaces(&mut socket);
+        let [socket] = socket;
+        socket
     }
 
-    fn socket(&self, protocol: Protocol, row: &Row, names: &mut InterfaceNames) -> Socket {
-        let interface = (row.interface != 0).then(|| self.interface(row.interface, names));
+    /// The socket of a row; interfaces have their numbers alone.
+    fn socket(&self, protocol: Protocol, row: &Row) -> Socket {
+        let interface = (row.interface != 0).then(|| Interface::new(row.interface, None));
         let address = |side: SocketAddr| {
             let mut address = Address::from(side);
             if matches!(side.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local()) {
@@ -179,17 +220,89 @@ impl<D: Door> System<D> {
         self.proc.as_ref().ok().and_then(|proc| proc.unmapped_uid)
     }
 
-    fn interface(&self, index: u32, names: &mut InterfaceNames) -> Interface {
-        *names.0.entry(index).or_insert_with(|| {
-            let name = self
-                .diag
-                .with_socket(&self.door, |socket| self.door.interface_name(socket, index))
-                .ok()
-                // An interface that is gone leaves its index.
-                .and_then(std::result::Result::ok);
-            Interface::new(index, name.as_deref())
-        })
+    /// Asks for the names of interfaces, each once. One that is gone keeps its number.
+    fn name_interfaces(&self, sockets: &mut [Socket]) {
+        let mut names = BTreeMap::new();
+        let named = |interface: &mut Interface| {
+            let index = interface.index();
+            *interface = *names.entry(index).or_insert_with(|| {
+                let name = self
+                    .diag
+                    .with_socket(&self.door, |socket| self.door.interface_name(socket, index))
+                    .ok()
+                    .and_then(std::result::Result::ok);
+                Interface::new(index, name.as_deref())
+            });
+        };
+        let bound = sockets.iter_mut().filter(|socket| socket.interface.is_some());
+        bound
+            .flat_map(|Socket { interface, endpoint: Endpoint { local, remote, .. }, .. }| {
+                let zones = [Some(&mut local.zone), remote.as_mut().map(|remote| &mut remote.zone)];
+                zones.into_iter().flatten().flatten().chain(interface)
+            })
+            .for_each(named);
     }
+}
+
+/// Adds what a dump gave.
+fn take_dump(dump: Dump<Socket>, table: &str, into: &mut Sockets) {
+    let mut list = dump.rows;
+    // A dump may repeat a row while the table changes. Of two the later one is right. Sockets are large and seldom
+    // repeated: they are sorted only where that is needed.
+    if has_repeated(list.iter().map(|socket| socket.cookie)) {
+        list.reverse();
+        list.sort_by_key(|socket| socket.cookie);
+        list.dedup_by_key(|socket| socket.cookie);
+    }
+    if into.list.is_empty() {
+        into.list = list;
+    } else {
+        into.list.append(&mut list);
+    }
+    if dump.malformed > 0 {
+        into.gaps.push(Gap::new(SOURCE, table, GapReason::Malformed, dump.malformed));
+    }
+    if dump.interrupted {
+        into.gaps.push(Gap::new(SOURCE, table, GapReason::Interrupted, 1));
+    }
+}
+
+fn fail(table: Table, error: Error, sockets: &mut Sockets, failed: &mut Option<Error>) {
+    sockets.gaps.push(Gap::new(SOURCE, table.to_string(), gap_reason(&error), 1));
+    failed.get_or_insert(error.context(format!("read the {table} sockets")));
+}
+
+/// What one dump tells.
+#[derive(Clone, Copy, Debug)]
+struct Table {
+    protocol: Protocol,
+    /// `None` for both.
+    family: Option<Family>,
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.family {
+            Some(family) => write!(f, "{} {family}", self.protocol),
+            None => write!(f, "{}", self.protocol),
+        }
+    }
+}
+
+/// The tables to read: both families of TCP are one.
+fn tables(scope: &Scope) -> Vec<Table> {
+    let has = |family| scope.tables.contains(&(Protocol::Tcp, family));
+    let both = Family::ALL.into_iter().all(has);
+    let mut tables: Vec<_> = scope
+        .tables
+        .iter()
+        .filter(|(protocol, _)| !(both && *protocol == Protocol::Tcp))
+        .map(|&(protocol, family)| Table { protocol, family: Some(family) })
+        .collect();
+    if both {
+        tables.insert(0, Table { protocol: Protocol::Tcp, family: None });
+    }
+    tables
 }
 
 /// The state that the kernel's number stands for.
@@ -207,10 +320,6 @@ fn has_repeated(cookies: impl Iterator<Item = u64>) -> bool {
     cookies.sort_unstable();
     cookies.windows(2).any(|two| two[0] == two[1])
 }
-
-/// Interfaces already asked for.
-#[derive(Default)]
-struct InterfaceNames(BTreeMap<u32, Interface>);
 
 const fn family_number(family: Family) -> u8 {
     match family {
@@ -241,6 +350,17 @@ fn state_bits(protocol: Protocol, states: &[State]) -> u32 {
         (Protocol::Tcp, state) => Some(state.number()),
     };
     states.iter().filter_map(number).filter(|&number| number < 32).fold(0, |bits, number| bits | 1 << number)
+}
+
+/// The states in `scope` as the kernel numbers them in the socket itself; 0 for all.
+pub(super) fn states(scope: &Scope) -> u32 {
+    if scope.states.is_empty() {
+        return 0;
+    }
+    let bits = scope.tables.iter().map(|&(protocol, _)| state_bits(protocol, &scope.states));
+    let bits = bits.fold(0, |all, bits| all | bits);
+    // The number 13 is for requests alone.
+    bits & !BOUND | u32::from(bits & BOUND != 0) << CLOSED
 }
 
 fn gap_reason(error: &Error) -> GapReason {

@@ -116,10 +116,12 @@ const _: () = {
 struct WantedValue {
     netns: u32,
     inodes: u32,
+    states: u32,
+    brief: u32,
     inode: [u64; WANTED_MAX],
 }
 
-const _: () = assert!(size_of::<WantedValue>() == 72);
+const _: () = assert!(size_of::<WantedValue>() == 80);
 
 /// Loads `bpf/snapshot.bpf.c`. Needs `CAP_BPF` and `CAP_PERFMON`.
 pub(super) fn load() -> Result<Iterators, Refusal> {
@@ -227,7 +229,12 @@ fn is_roots(file: impl AsFd, kind: FileType, (mask, mode): (u32, u32)) -> io::Re
 pub(super) fn iterate(iterators: &Iterators, pass: Pass<'_>, each: &mut dyn FnMut(&[u8])) -> io::Result<()> {
     let file = match (iterators, pass) {
         (Iterators::Own { holders, wanted, .. }, Pass::Holders { wanted: which, pid }) => {
-            let mut value = WantedValue { netns: which.netns, ..WantedValue::default() };
+            let mut value = WantedValue {
+                netns: which.netns,
+                states: which.states,
+                brief: u32::from(!which.describes),
+                ..WantedValue::default()
+            };
             // More than fit are all, and sorted out by the reader.
             if which.inodes.len() <= WANTED_MAX {
                 value.inodes = u32::try_from(which.inodes.len()).unwrap_or(0);
