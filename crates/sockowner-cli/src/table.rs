@@ -174,6 +174,9 @@ impl<const N: usize> Table<N> {
     pub(crate) fn of<T: Sync>(columns: [Column; N], items: &[T], add: impl Fn(&mut Self, &T) + Sync) -> Self {
         let table = |items: &[T]| {
             let mut table = Self::new(columns);
+            // A line of addresses and names is about so long.
+            let texts = String::with_capacity(items.len().saturating_mul(64));
+            table.parts.push(Part { texts, rows: Vec::with_capacity(items.len()) });
             for item in items {
                 add(&mut table, item);
             }

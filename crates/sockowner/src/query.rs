@@ -85,8 +85,8 @@ impl QueryBuilder {
         self
     }
 
-    /// Looks into processes with so many threads at most, the caller's included; 0 (the default) is one for each
-    /// processor, but four at most.
+    /// Lists sockets and looks into processes with so many threads at most, the caller's included; 0 (the default) is
+    /// one for each processor, but four at most.
     #[must_use]
     pub fn threads(mut self, most: usize) -> Self {
         self.options.threads = most;

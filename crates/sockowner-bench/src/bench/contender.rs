@@ -28,8 +28,9 @@ pub(super) mod names {
     pub(crate) const LISTENERS: &str = "listeners get_all";
     pub(crate) const LISTENERS_PORT: &str = "listeners get_process_by_port";
     pub(crate) const SNAPSHOT_PROC: &str = "sockowner snapshot, source proc";
+    pub(crate) const SNAPSHOT: &str = "sockowner snapshot";
     pub(crate) const SNAPSHOT_BPF: &str = "sockowner snapshot, source bpf";
-    pub(crate) const DUMP: &str = "sockowner sockets";
+    pub(crate) const DUMP: &str = "sockowner sockets, one dump";
     pub(crate) const OWNER_FEW_PROC: &str = "sockowner owner_of, small cgroup, source proc";
     pub(crate) const OWNER_MANY_PROC: &str = "sockowner owner_of, everybody's cgroup, source proc";
     pub(crate) const OPEN_PROC: &str = "sockowner open, source proc";
@@ -185,7 +186,7 @@ fn commands(setting: &Setting<'_>, client: Held) -> Vec<Contender> {
 }
 
 fn tables(setting: &Setting<'_>) -> Result<Vec<Contender>> {
-    use names::{DUMP, LISTENERS, NETSTAT2, SNAPSHOT_BPF, SNAPSHOT_PROC};
+    use names::{DUMP, LISTENERS, NETSTAT2, SNAPSHOT, SNAPSHOT_BPF, SNAPSHOT_PROC};
     let table = |contender: Contender| Contender { reference: Some(NETSTAT2), ..contender };
     let bare = |contender: Contender| Contender { owners: false, reference: Some(DUMP), ..contender };
     let python = Contender {
@@ -198,7 +199,7 @@ fn tables(setting: &Setting<'_>) -> Result<Vec<Contender>> {
         table(call(NETSTAT2, "netstat2", Whose::Peer)?),
         table(listeners),
         table(python),
-        table(call("sockowner snapshot", "snapshot auto", Whose::Ours)?),
+        table(call(SNAPSHOT, "snapshot auto", Whose::Ours)?),
         table(call(SNAPSHOT_PROC, "snapshot proc", Whose::Ours)?),
         table(call(SNAPSHOT_BPF, "snapshot bpf", Whose::OursWhereOffered)?),
         bare(call("sockowner snapshot, no owners", "no-owners", Whose::Ours)?),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use sockowner_wire::place;
 
 use super::bpf::Seen;
+use super::call::with_room;
 use super::cgroup::Named;
 use super::door::Door;
 use super::process::{self, Frame};
@@ -133,7 +134,9 @@ impl<D: Door> System<D> {
                 socket,
             }
         };
-        subjects.sockets.into_iter().zip(subjects.marks).map(to_entry).collect()
+        let mut entries = with_room(subjects.sockets.len());
+        entries.extend(subjects.sockets.into_iter().zip(subjects.marks).map(to_entry));
+        entries
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "kcmp, open_by_handle_at and a page wiped in children have no safe wrapper")]
 
 mod bpf;
+mod memory;
 pub(crate) mod share;
 
 use std::cmp::Ordering;
@@ -20,6 +21,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
+
+pub(super) use self::memory::with_room;
 
 pub(crate) const ESRCH: i32 = libc::ESRCH;
 pub(crate) const EMFILE: i32 = libc::EMFILE;

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use sockowner_wire::inet_diag::{Request, Row, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK};
 use sockowner_wire::netlink::{self, DONE, ERROR, FLAG_DUMP_INTERRUPTED, OVERRUN};
 
-use super::call::{ENOBUFS, ESTALE};
+use super::call::{ENOBUFS, ESTALE, with_room};
 use super::door::Door;
 use crate::{Error, ErrorKind, Result};
 
@@ -31,8 +31,8 @@ pub(crate) struct Dump<T> {
 }
 
 impl<T> Dump<T> {
-    fn new() -> Self {
-        Self { rows: Vec::new(), malformed: 0, interrupted: false }
+    fn new(expected: usize) -> Self {
+        Self { rows: with_room(expected), malformed: 0, interrupted: false }
     }
 
     /// Both together.
@@ -121,17 +121,18 @@ impl<D: Door> Diag<D> {
         Ok(Self { open: Mutex::new(Some(self.open_again(door)?)), netns: self.netns })
     }
 
-    /// Everything that `request`, a [`Request::Dump`], asks for. `make` may not ask anything itself.
+    /// Everything that `request`, a [`Request::Dump`], asks for: so many rows about. `make` may not ask anything itself.
     pub(crate) fn dump<T>(
         &self,
         door: &D,
         request: &Request,
+        expected: usize,
         mut make: impl FnMut(&Row) -> T,
     ) -> Result<Dump<T>> {
         let mut best = None;
         let mut failed = None;
         for _ in 0..TRIES {
-            match self.ask(door, request, &mut make)? {
+            match self.ask(door, request, expected, &mut make)? {
                 Ok(dump) if !dump.interrupted => return Ok(dump),
                 Ok(dump) => best = Some(dump),
                 Err(Failure::Lost(cause)) => failed = Some(Failure::Lost(cause)),
@@ -150,7 +151,7 @@ impl<D: Door> Diag<D> {
         let mut tries = TRIES;
         loop {
             tries -= 1;
-            match self.ask(door, request, &mut |row| *row)? {
+            match self.ask(door, request, 1, &mut |row| *row)? {
                 Ok(dump) => return Ok(dump.rows.into_iter().next()),
                 Err(Failure::Lost(_)) if tries > 0 => {}
                 Err(Failure::Refused(cause))
@@ -168,6 +169,7 @@ impl<D: Door> Diag<D> {
         &self,
         door: &D,
         request: &Request,
+        expected: usize,
         make: &mut impl FnMut(&Row) -> T,
     ) -> Result<Result<Dump<T>, Failure>> {
         let mut guard = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -175,7 +177,7 @@ impl<D: Door> Diag<D> {
             Some(open) => open,
             None => self.open_again(door)?,
         };
-        let answer = open.ask(door, request, make);
+        let answer = open.ask(door, request, expected, make);
         // After a failure the rest of the answer may still be queued: the socket is given up.
         if matches!(answer, Ok(_) | Err(Failure::Refused(_))) {
             *guard = Some(open);
@@ -199,12 +201,13 @@ impl<D: Door> Open<D> {
         &mut self,
         door: &D,
         request: &Request,
+        expected: usize,
         make: &mut impl FnMut(&Row) -> T,
     ) -> Result<Dump<T>, Failure> {
         self.sequence = self.sequence.wrapping_add(1);
         door.send(&self.socket, &request.encode(self.sequence)).map_err(Failure::Refused)?;
         let is_dump = matches!(request, Request::Dump { .. });
-        let mut dump = Dump::new();
+        let mut dump = Dump::new(expected);
         loop {
             let length = door.receive(&self.socket, &mut self.buffer).map_err(|cause| {
                 let lost = cause.raw_os_error() == Some(ENOBUFS) || cause.kind() == io::ErrorKind::WouldBlock;

@@ -23,7 +23,9 @@ const SOURCE: &str = "sock_diag";
 /// `TCPF_BOUND_INACTIVE`.
 const BOUND: u32 = 1 << 13;
 /// With fewer TCP sockets in the network namespace one dump is as soon done as two halves.
-const HALVED: u64 = 8192;
+const HALVED: usize = 8192;
+/// Room is made for so many at once; more make room as they come.
+const EXPECTED_MAX: usize = 1 << 20;
 /// Where most sockets are: the kernel has listeners in a small table of their own.
 const CONNECTED: u32 = !(1 << 10);
 
@@ -81,21 +83,26 @@ impl<D: Door> System<D> {
             remote_port: scope.remote_port,
             half,
         };
-        let ask = |diag: &Diag<D>, half| {
-            diag.dump(&self.door, &request(half), |row| self.socket(table.protocol, row))
+        let ask = |diag: &Diag<D>, half, expected| {
+            diag.dump(&self.door, &request(half), expected, |row| self.socket(table.protocol, row))
         };
         let is_one = scope.local_port != 0 || scope.remote_port != 0 || states & CONNECTED == 0;
-        if threads < 2 || table.protocol != Protocol::Tcp || is_one || self.tcp_in_use() < HALVED {
-            return ask(&self.diag, None);
+        if table.protocol != Protocol::Tcp || is_one {
+            return ask(&self.diag, None, 0);
+        }
+        let in_use = self.tcp_in_use();
+        if threads < 2 || in_use < HALVED {
+            return ask(&self.diag, None, in_use);
         }
         // Most of the time of a dump the kernel takes, and for two sockets it takes it on two processors.
-        let Ok(second) = self.diag.another(&self.door) else { return ask(&self.diag, None) };
+        let Ok(second) = self.diag.another(&self.door) else { return ask(&self.diag, None, in_use) };
         std::thread::scope(|threads| {
-            let odd = || ask(&second, Some(Half::Odd));
+            let odd = || ask(&second, Some(Half::Odd), in_use / 2);
             let Ok(odd) = std::thread::Builder::new().spawn_scoped(threads, odd) else {
-                return ask(&self.diag, None);
+                return ask(&self.diag, None, in_use);
             };
-            let even = ask(&self.diag, Some(Half::Even));
+            // The others are put behind these.
+            let even = ask(&self.diag, Some(Half::Even), in_use);
             match odd.join() {
                 Ok(odd) => Ok(even?.and(odd?)),
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -104,14 +111,16 @@ impl<D: Door> System<D> {
     }
 
     /// How many TCP sockets the network namespace has, about; 0 where the kernel does not tell.
-    fn tcp_in_use(&self) -> u64 {
+    fn tcp_in_use(&self) -> usize {
         let Ok(proc) = &self.proc else { return 0 };
         let count = |path: &[u8]| {
             let mut text = Vec::new();
             self.door.read_piece(&proc.dir, path, &mut text).ok()?;
             Some(sockowner_wire::sockstat_tcp(&text))
         };
-        [&b"thread-self/net/sockstat"[..], b"thread-self/net/sockstat6"].into_iter().filter_map(count).sum()
+        let files = [&b"thread-self/net/sockstat"[..], b"thread-self/net/sockstat6"];
+        let count: u64 = files.into_iter().filter_map(count).fold(0, u64::saturating_add);
+        usize::try_from(count).unwrap_or(usize::MAX).min(EXPECTED_MAX)
     }
 
     /// The socket with exactly these addresses, of either family where they are IPv4. TCP alone: of UDP sockets
@@ -171,6 +180,7 @@ impl<D: Door> System<D> {
                 remote_port: 0,
                 half: None,
             },
+            0,
             |row| *row,
         )?;
         let row = dump.rows.into_iter().rfind(|row| row.cookie == socket.cookie);
