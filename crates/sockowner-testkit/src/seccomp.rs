@@ -23,6 +23,8 @@ pub enum Call {
     Kcmp,
     /// `pidfd_open(2)`.
     PidfdOpen,
+    /// `bpf(2)`.
+    Bpf,
 }
 
 /// Has the kernel answer `errno` whenever the program that `command` starts, or a child of it, makes the call. May be
@@ -64,6 +66,7 @@ fn filter(call: Call, errno: Errno) -> Vec<sock_filter> {
         Call::Openat2 => filter.push(unless_equal(number(libc::SYS_openat2), 1)),
         Call::Kcmp => filter.push(unless_equal(number(libc::SYS_kcmp), 1)),
         Call::PidfdOpen => filter.push(unless_equal(number(libc::SYS_pidfd_open), 1)),
+        Call::Bpf => filter.push(unless_equal(number(libc::SYS_bpf), 1)),
     }
     filter.extend([answer(refuse), answer(libc::SECCOMP_RET_ALLOW)]);
     filter

@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zerocopy::byteorder::{BigEndian, NativeEndian, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+pub use self::half::Half;
+
 use crate::Malformed;
 use crate::netlink::{self, FLAG_DUMP, FLAG_REQUEST, attributes, push_attribute, push_message};
 
@@ -71,15 +73,6 @@ struct OldRequest {
     data: U32<NativeEndian>,
 }
 
-/// `struct inet_diag_bc_op`.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct Op {
-    code: u8,
-    yes: u8,
-    no: U16<NativeEndian>,
-}
-
 /// `struct inet_diag_msg`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -99,7 +92,6 @@ struct RawRow {
 const _: () = assert!(size_of::<SocketId>() == 48);
 const _: () = assert!(size_of::<RawRequest>() == 56);
 const _: () = assert!(size_of::<OldRequest>() == 60);
-const _: () = assert!(size_of::<Op>() == 4);
 const _: () = assert!(size_of::<RawRow>() == 72);
 
 /// What to ask of the kernel.
@@ -135,92 +127,6 @@ pub enum Request {
         /// Its cookie, or [`NO_COOKIE`].
         cookie: u64,
     },
-}
-
-/// A half of all sockets, so that two dumps can be read at once. Each socket is in exactly one.
-///
-/// What tells them apart is the port at the client's end: the remote one where the local one is below 32,768, else the
-/// local one. Stripes of 2,048 ports belong to one half and to the other by turns, so that wherever the ports of clients
-/// are, each half has about as many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Half {
-    /// The stripes of the even numbers.
-    Even,
-    /// Those of the odd ones.
-    Odd,
-}
-
-impl Half {
-    /// Ports that servers have are below (ip(7), `ip_local_port_range`).
-    const EPHEMERAL: u16 = 32_768;
-    const STRIPE: u16 = 2048;
-    /// `INET_DIAG_REQ_BYTECODE`, an attribute of requests.
-    const ATTRIBUTE: u16 = 1;
-    /// `INET_DIAG_BC_JMP`, `_S_GE`, `_D_GE`.
-    const JUMP: u8 = 1;
-    const LOCAL_GE: u8 = 2;
-    const REMOTE_GE: u8 = 4;
-
-    /// A socket with these ports is in this half.
-    pub fn takes(self, local_port: u16, remote_port: u16) -> bool {
-        self.takes_stripe_of(if local_port >= Self::EPHEMERAL { local_port } else { remote_port })
-    }
-
-    const fn takes_stripe_of(self, port: u16) -> bool {
-        (port / Self::STRIPE % 2 == 1) == matches!(self, Self::Odd)
-    }
-
-    /// The same for the kernel (`net/ipv4/inet_diag.c`, `inet_diag_bc_run`): what ends behind the last instruction is
-    /// taken, what jumps further is not. A comparison that holds goes on with the next instruction.
-    fn program(self) -> Vec<Op> {
-        let mut program = Vec::new();
-        let other = Self::compare(Self::LOCAL_GE, Self::EPHEMERAL, &mut program);
-        self.search(Self::LOCAL_GE, Self::EPHEMERAL, u16::MAX, &mut program);
-        Self::jump_from(other, &mut program);
-        self.search(Self::REMOTE_GE, 0, u16::MAX, &mut program);
-        // Now that the end is known.
-        let words = u16::try_from(program.len()).unwrap_or(u16::MAX);
-        for (op, left) in program.iter_mut().zip((1..=words).rev()) {
-            if op.code == Self::JUMP {
-                op.no.set(op.no.get() + left * 4);
-            }
-        }
-        program
-    }
-
-    /// Finds the stripe of a port from `first` to `last`.
-    fn search(self, code: u8, first: u16, last: u16, program: &mut Vec<Op>) {
-        if last - first < Self::STRIPE {
-            let beyond = if self.takes_stripe_of(first) { 0 } else { 4 };
-            program.push(Op { code: Self::JUMP, yes: 4, no: U16::new(beyond) });
-            return;
-        }
-        let middle = first + (last - first) / 2 + 1;
-        let below = Self::compare(code, middle, program);
-        self.search(code, middle, last, program);
-        Self::jump_from(below, program);
-        self.search(code, first, middle - 1, program);
-    }
-
-    /// Appends a comparison; gives its place.
-    fn compare(code: u8, port: u16, program: &mut Vec<Op>) -> usize {
-        let at = program.len();
-        program.push(Op { code, yes: 8, no: U16::new(0) });
-        program.push(Op { code: 0, yes: 0, no: U16::new(port) });
-        at
-    }
-
-    /// The comparison at `at` goes on here where it does not hold.
-    fn jump_from(at: usize, program: &mut [Op]) {
-        let words = u16::try_from(program.len() - at).unwrap_or(u16::MAX);
-        program[at].no = U16::new(words * 4);
-    }
-
-    fn find(attributes: &[u8]) -> Option<Self> {
-        let program =
-            netlink::attributes(attributes).flatten().find(|found| found.kind == Self::ATTRIBUTE)?;
-        [Self::Even, Self::Odd].into_iter().find(|half| half.program().as_bytes() == program.value)
-    }
 }
 
 impl Request {
@@ -422,7 +328,7 @@ impl Row {
 fn message(kind: u16, flags: u16, sequence: u32, request: &[u8], half: Option<Half>) -> Vec<u8> {
     let mut payload = request.to_vec();
     if let Some(half) = half {
-        push_attribute(&mut payload, Half::ATTRIBUTE, half.program().as_bytes());
+        half.push(&mut payload);
     }
     let mut datagram = Vec::with_capacity(netlink::HEADER_LEN + payload.len());
     push_message(&mut datagram, kind, flags, sequence, &payload);
@@ -465,5 +371,6 @@ const fn join(cookie: [U32<NativeEndian>; 2]) -> u64 {
     (cookie[1].get() as u64) << 32 | cookie[0].get() as u64
 }
 
+mod half;
 #[cfg(test)]
 mod tests;

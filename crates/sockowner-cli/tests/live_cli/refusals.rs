@@ -12,6 +12,7 @@ tests! {
     Outside without_netlink_nothing_can_be_told needs SECCOMP;
     Alone openat2_and_pidfds_are_not_needed needs SECCOMP;
     Alone without_kcmp_tables_of_threads_are_read_one_by_one needs SECCOMP;
+    Alone without_bpf_owners_come_from_proc_and_the_reason_is_told needs SECCOMP;
     Alone without_statx_owners_are_told_all_the_same needs SECCOMP;
 }
 
@@ -40,6 +41,25 @@ fn listeners() -> ([Actor; 2], [(u64, Option<u64>); 3]) {
     actors[1].tcp_listen("[::1]:8003");
     let [one, other] = actors.each_ref().map(|actor| Some(u64::from(actor.pid())));
     (actors, [(8001, one), (8002, other), (8003, other)])
+}
+
+fn without_bpf_owners_come_from_proc_and_the_reason_is_told() {
+    let (_actors, expected) = listeners();
+    for errno in NO {
+        let without = |words: &[&str]| ask_without(&[(Call::Bpf, errno)], words);
+        let list = without(&["--json"]);
+        list.assert_complete();
+        assert_eq!(owners(&list), expected);
+        let cause = std::io::Error::from(errno);
+        let status = without(&["status"]);
+        assert_eq!(status.status(), 0, "{}", status.stderr());
+        let told: Vec<_> = status.stdout().split_whitespace().collect();
+        let told = told.join(" ");
+        assert!(told.contains(&format!("create a BPF map: {cause}")), "{told}");
+        let demanded = without(&["--source", "bpf"]);
+        assert_eq!(demanded.status(), 2);
+        assert!(demanded.stderr().contains(&format!("create a BPF map: {cause}")), "{}", demanded.stderr());
+    }
 }
 
 fn without_netlink_nothing_can_be_told() {

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::half::Op;
 use super::*;
 
 /// A listener as Linux 6.18 answers it (little-endian host): `[::]:22`, uid 0, in a cgroup.

@@ -25,6 +25,7 @@ mod recognise;
 mod search;
 pub(crate) mod share;
 mod sockets;
+mod subjects;
 #[cfg(test)]
 mod tests;
 mod users;

@@ -1,42 +1,25 @@
 //! Looks for the holders of sockets: by the iterators in one pass, or process by process in `/proc`; near first, or
 //! everywhere; and once more for what nobody was seen to hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::bpf::{Bpf, Seen};
 use super::door::Door;
 use super::process::Frame;
 use super::sockets::states;
+use super::subjects::{Subjects, cgroup_ids};
 use super::users::Users;
 use super::walk::{Found, Walk};
 use super::{Proc, System};
 use crate::sys::{Scope, Search, Sockets};
-use crate::{Error, Gap, GapReason, Reach, Result, Socket, Source, snapshot};
+use crate::{Error, Gap, GapReason, Reach, Result, Source, snapshot};
 
-/// Beyond this many, sockets without a holder are looked at again in one listing rather than one by one.
-const SINGLY: usize = 64;
 /// More threads than this do not help: the kernel's locks are shared.
 const THREADS_MAX: usize = 4;
 /// With fewer files open on the host, a walk takes less time than loading programs does.
 const FEW_FILES: u64 = 2000;
 /// Up to so many processes an iterator is run for each; for more it is sooner run for all.
 const NEAR_MAX: usize = 16;
-
-/// Sockets while their owners are looked for. They are many and large: what is learned of them is kept beside them.
-#[derive(Debug)]
-pub(super) struct Subjects {
-    pub(super) sockets: Vec<Socket>,
-    /// One for each.
-    pub(super) marks: Vec<Mark>,
-}
-
-/// What became of a socket.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Mark {
-    /// Its state or file was another one when it was listed.
-    pub(super) changed: bool,
-    pub(super) gone: bool,
-}
 
 /// What a search for holders gave.
 pub(super) struct Searched {
@@ -107,7 +90,7 @@ impl<D: Door> System<D> {
         gaps: &mut Vec<Gap>,
     ) -> Result<Searched> {
         let frame = self.frame(proc);
-        let mut so_far = SoFar { wanted: wanted(subjects), ..SoFar::default() };
+        let mut so_far = SoFar { wanted: subjects.wanted(), ..SoFar::default() };
         if so_far.wanted.is_empty() {
             return Ok(Searched { found: so_far.found, reach: Reach::Host, may_be_hidden: false });
         }
@@ -139,7 +122,7 @@ impl<D: Door> System<D> {
         // What may not be looked into is worth a program.
         match self.bpf() {
             Ok(bpf) => {
-                let anew = SoFar { wanted: wanted(subjects), ..SoFar::default() };
+                let anew = SoFar { wanted: subjects.wanted(), ..SoFar::default() };
                 self.search_host(Some(bpf), &ground, subjects, anew, None, gaps)
             }
             Err(_) => Ok(searched),
@@ -275,7 +258,7 @@ impl<D: Door> System<D> {
         // What shows one user's sockets says nothing about the others.
         if bpf.shows_all && !left.is_empty() {
             self.look_again(subjects, &left, false)?;
-            let mut left = still_open(subjects, &left);
+            let mut left = subjects.still_open(&left);
             if !left.is_empty() {
                 let mut seen = look(&left)?;
                 let again = self.recognise(proc, frame, users, (&mut seen, bpf.shows_all), &left, gaps);
@@ -320,7 +303,7 @@ impl<D: Door> System<D> {
             if may_be_hidden {
                 again.retain(|pid| rest.binary_search(pid).is_err());
             }
-            let mut wanted = still_open(subjects, &wanted);
+            let mut wanted = subjects.still_open(&wanted);
             if !wanted.is_empty() {
                 let second = walk(&wanted, &again);
                 retain_open(&mut wanted, &second);
@@ -371,97 +354,10 @@ impl<D: Door> System<D> {
         };
         pids.iter().copied().filter(is_theirs).collect()
     }
-
-    /// Looks once more at sockets that nobody was seen to hold: they may be gone, or in another state. It is so after every
-    /// look at processes: what is closed while they are looked at has no holder in the end, and is not open either.
-    fn look_again(&self, subjects: &mut Subjects, unheld: &[u64], may_be_hidden: bool) -> Result<()> {
-        let (mut open, abroad): (Vec<_>, Vec<_>) = subjects
-            .iter_mut()
-            .filter(|(socket, _)| unheld.binary_search(&socket.inode).is_ok())
-            .partition(|(socket, _)| socket.netns == self.diag.netns());
-        // Of another network namespace sock_diag knows nothing here: it was held, and nobody has it now.
-        for (_, mark) in abroad {
-            mark.gone = true;
-        }
-        if open.len() <= SINGLY {
-            return self.refresh_each(open.into_iter());
-        }
-        if may_be_hidden {
-            // Most of them are other users': what they are now does not change the answer.
-            return Ok(());
-        }
-        let tables: BTreeSet<_> =
-            open.iter().map(|(socket, _)| (socket.endpoint.protocol, socket.endpoint.family)).collect();
-        let now = self.sockets(&Scope { tables: tables.into_iter().collect(), ..Scope::default() })?;
-        let now: BTreeMap<_, _> =
-            now.list.into_iter().map(|socket| ((socket.endpoint.protocol, socket.cookie), socket)).collect();
-        for (socket, mark) in &mut open {
-            let key = (socket.endpoint.protocol, socket.cookie);
-            mark.become_now(socket, now.get(&key).cloned());
-        }
-        Ok(())
-    }
-
-    pub(super) fn refresh_each<'a>(
-        &self,
-        subjects: impl Iterator<Item = (&'a mut Socket, &'a mut Mark)>,
-    ) -> Result<()> {
-        for (socket, mark) in subjects {
-            let now = self
-                .refresh(socket)
-                .map_err(|error| error.context(format!("look up {}", socket.endpoint)))?;
-            mark.become_now(socket, now);
-        }
-        Ok(())
-    }
-}
-
-impl Subjects {
-    pub(super) fn new(sockets: Vec<Socket>) -> Self {
-        let marks = vec![Mark::default(); sockets.len()];
-        Self { sockets, marks }
-    }
-
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&mut Socket, &mut Mark)> {
-        self.sockets.iter_mut().zip(&mut self.marks)
-    }
-}
-
-impl Mark {
-    fn become_now(&mut self, socket: &mut Socket, now: Option<Socket>) {
-        match now {
-            Some(now) => {
-                self.changed |= now.endpoint != socket.endpoint || now.inode != socket.inode;
-                *socket = now;
-            }
-            None => self.gone = true,
-        }
-    }
-}
-
-/// Inode numbers of the sockets for which a file stands that somebody could hold.
-fn wanted(subjects: &Subjects) -> Vec<u64> {
-    let open = subjects.sockets.iter().zip(&subjects.marks).filter(|(_, mark)| !mark.gone);
-    let mut wanted: Vec<_> = open.map(|(socket, _)| socket.inode).filter(|&inode| inode != 0).collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted
 }
 
 /// Keeps the inodes that nobody was seen to hold.
 fn retain_open(wanted: &mut Vec<u64>, found: &Found) {
     let held = found.inodes();
     wanted.retain(|inode| held.binary_search(inode).is_err());
-}
-
-/// Those of `inodes` that a socket still has that somebody could hold.
-fn still_open(subjects: &Subjects, inodes: &[u64]) -> Vec<u64> {
-    wanted(subjects).into_iter().filter(|inode| inodes.binary_search(inode).is_ok()).collect()
-}
-
-pub(super) fn cgroup_ids(sockets: &[Socket]) -> BTreeSet<u64> {
-    let mut ids: Vec<_> = sockets.iter().filter_map(|socket| socket.cgroup).collect();
-    // Neighbours are often of one cgroup.
-    ids.dedup();
-    ids.into_iter().collect()
 }
