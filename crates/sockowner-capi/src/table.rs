@@ -109,7 +109,9 @@ impl Asked {
 
     fn owned_row(self, entry: &Entry) -> Row {
         let mut row = self.row(&entry.socket);
-        if let Some((process, _)) = entry.attribution.primary_owner() {
+        // The number of a process that has ended may be another's.
+        let owner = entry.attribution.primary_owner().filter(|_| !entry.attribution.has_exited());
+        if let Some((process, _)) = owner {
             row.pid = process.pid;
             row.info = info::words(entry, process);
         }

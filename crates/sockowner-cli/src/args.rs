@@ -35,6 +35,48 @@ pub(crate) enum Command {
     /// Let others see owners without privileges of their own
     #[command(subcommand, after_help = help::SHARE)]
     Share(Share),
+    /// Record who makes and uses sockets, and when
+    #[command(subcommand, after_help = help::RECORD)]
+    Record(Record),
+}
+
+/// What `record` is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Record {
+    /// Record from now on: hooks go into the kernel, and a process in the background tends what is noted
+    Start {
+        #[command(flatten)]
+        hooks: Hooks,
+        /// Leave the tending to `run --tend-only`
+        #[arg(long)]
+        hooks_only: bool,
+    },
+    /// The same in the foreground; when it ends, the recording goes on
+    Run {
+        #[command(flatten)]
+        hooks: Hooks,
+        /// Tend what `start` put in, which needs few rights: for a service manager
+        #[arg(long, conflicts_with_all = ["group", "first_use"])]
+        tend_only: bool,
+        /// Of no terminal, and not needed where another process tends
+        #[arg(long, hide = true, requires = "tend_only")]
+        detached: bool,
+    },
+    /// End recording, and forget what was noted
+    Stop,
+    /// Tell what is recorded, what is missing, and what it takes
+    Status,
+}
+
+/// What is recorded, and for whom.
+#[derive(Debug, Args)]
+pub(crate) struct Hooks {
+    /// The group that can read it beside root, which must exist
+    #[arg(long, default_value = "sockowner", value_name = "GROUP", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) group: String,
+    /// Note also who first sends or receives on a connection: costs something at each send and receive
+    #[arg(long)]
+    pub(crate) first_use: bool,
 }
 
 /// What `share` is to do.

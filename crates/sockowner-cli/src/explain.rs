@@ -1,13 +1,14 @@
 //! One endpoint in full, for people: what is known, how it is known, and what is not.
 
+mod roles;
+
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
 use jiff::tz::TimeZone;
 use sockowner::{
-    Container, Endpoint, Entry, Evidence, Executable, Family, FileId, Holder, Manager, Match, Pattern,
-    Process, Service,
+    Container, Entry, Evidence, Executable, Family, FileId, Holder, Manager, Match, Pattern, Process, Service,
 };
 
 use crate::block::Block;
@@ -50,7 +51,7 @@ impl Page {
         holders(&mut block, entry)?;
         self.candidates(&mut block, entry)?;
         socket(&mut block, entry)?;
-        block.sentence("not known", unrecorded(&entry.socket.endpoint))
+        roles::write(&mut block, entry, &self.zone)
     }
 
     fn owner(
@@ -75,7 +76,8 @@ impl Page {
         }
         if process.service != entry.service || process.container != entry.container {
             let place = naming::place_of(process).unwrap_or_else(|| "no service or container".into());
-            block.datum("", &format!("now in {place}"))?;
+            let then = if entry.attribution.has_exited() { "was" } else { "now" };
+            block.datum("", &format!("{then} in {place}"))?;
         }
         Ok(())
     }
@@ -92,6 +94,7 @@ impl Page {
                 let count = list::processes(entry);
                 format!("the one that started first of {count} that have it: a convention, not proof{as_far}")
             }
+            Evidence::Recorded => roles::former_owner(entry),
             other => other.as_str().to_owned(),
         }
     }
@@ -290,15 +293,6 @@ fn socket(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
         Some(true) if is_any => block.sentence("", "IPv6 only"),
         Some(false) if is_any => block.sentence("", "serves IPv4 too"),
         _ => Ok(()),
-    }
-}
-
-/// What nobody can say without having watched.
-fn unrecorded(endpoint: &Endpoint) -> &'static str {
-    if endpoint.state.is_listening() {
-        "who created and bound it, when, and from which library: nothing records that here"
-    } else {
-        "who created, connected or accepted it, when, and from which library: nothing records that here"
     }
 }
 

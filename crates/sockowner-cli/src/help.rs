@@ -15,7 +15,7 @@ Options:
 
 /// Below `-h`.
 pub(crate) const SHORT: &str =
-    "Exit: 0 found, 1 none, 2 failure, 3 with --strict. More: --help, status, share";
+    "Exit: 0 found, 1 none, 2 error, 3 --strict. More: --help, status, share, record";
 
 /// Below `--help`.
 pub(crate) const LONG: &str = "\
@@ -48,6 +48,7 @@ Other commands:
   sockowner status                        where owners come from here, what was refused
                                           and how to enable it
   sockowner share enable|disable|status   let a group see the owners of all sockets
+  sockowner record start|stop|run|status  have the kernel note who makes and uses sockets
 
 Exit status:
   0  found, also where the owner is not known
@@ -78,3 +79,19 @@ pub(crate) const SHARE: &str = "\
 Needs root. Iterators of the kernel are pinned in /run/sockowner/bpf until `disable` or
 the next start of the machine. WHOEVER IS IN THE GROUP SEES THE CONNECTIONS OF EVERY
 USER, and which processes have them. Everybody else sees the owners of his own sockets.";
+
+/// Below the help of `record`.
+pub(crate) const RECORD: &str = "\
+Needs root, and Linux 5.17. From `start` to `stop`, or the next start of the machine, the
+kernel notes who creates, binds, listens on and accepts each TCP and UDP socket, and
+when; a closed one is kept for ten minutes. That goes on where no process of sockowner
+lives, but one has to tend the tables, or they fill up. No hook can refuse a call.
+ROOT AND WHOEVER IS IN THE GROUP CAN READ IT, FOR THE SOCKETS OF EVERY USER.
+
+Every socket, connection and process that uses one costs a little. `--first-use`
+(Linux 6.3) costs something at EACH SEND AND RECEIVE of every socket of the machine: it
+finds who uses connections that were accepted without asking for the peer's address.
+To end that alone, `start` again without it.
+
+Exit: 0 done, also where it was so already; 1 `status` finds nothing recorded; 2 wrong
+usage, a failure, or no hook can be had.";

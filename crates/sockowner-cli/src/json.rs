@@ -2,6 +2,8 @@
 //!
 //! Fields stand in the order in which they are written. Names that are not UTF-8 have U+FFFD in their place.
 
+mod roles;
+
 use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -10,6 +12,7 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use sockowner::{Attribution, Candidate, Entry, Evidence, Manager, Process, Reason, Snapshot};
 
+use self::roles::Roles;
 use crate::clock;
 
 const SCHEMA: u32 = 1;
@@ -72,28 +75,12 @@ struct Endpoint<'a> {
     holders: Vec<Holder<'a>>,
     candidates: Vec<Member<'a>>,
     reason: Option<&'static str>,
-    roles: Roles,
+    roles: Roles<'a>,
     created_at: Option<String>,
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
     changed: bool,
 }
-
-/// Who did what to the socket. Nothing records that, so no role is known, and no reason for each is worth telling.
-#[derive(Default, Serialize)]
-struct Roles {
-    creator: Option<Role>,
-    binder: Option<Role>,
-    listener: Option<Role>,
-    acceptor: Option<Role>,
-    reasons: Reasons,
-}
-
-#[derive(Serialize)]
-enum Role {}
-
-#[derive(Default, Serialize)]
-struct Reasons {}
 
 #[derive(Serialize)]
 struct Cgroup<'a> {
@@ -165,6 +152,7 @@ impl<'a> Endpoint<'a> {
     fn new(entry: &'a Entry) -> Self {
         let socket = &entry.socket;
         let endpoint = &socket.endpoint;
+        let (owner, exited) = (entry.attribution.primary_owner(), entry.attribution.has_exited());
         Self {
             protocol: endpoint.protocol.as_str(),
             family: endpoint.family.as_str(),
@@ -184,12 +172,12 @@ impl<'a> Endpoint<'a> {
             }),
             service: entry.service.as_deref().map(Service::new),
             container: entry.container.as_deref().map(Container::new),
-            owner: entry.attribution.primary_owner().map(|(process, evidence)| Owner::new(process, evidence)),
+            owner: owner.map(|(process, evidence)| Owner::new(process, evidence, exited)),
             holders: holders(&entry.attribution),
             candidates: entry.candidates.iter().map(Member::new).collect(),
             reason: entry.attribution.reason().map(Reason::as_str),
-            roles: Roles::default(),
-            created_at: None,
+            roles: Roles::new(entry),
+            created_at: roles::created_at(entry),
             matched: entry.matched.map(sockowner::Match::as_str),
             changed: entry.changed,
         }
@@ -210,7 +198,7 @@ fn holders(attribution: &Attribution) -> Vec<Holder<'_>> {
 }
 
 impl<'a> Owner<'a> {
-    fn new(process: &'a Process, evidence: Evidence) -> Self {
+    fn new(process: &'a Process, evidence: Evidence, exited: bool) -> Self {
         let executable = process.executable.as_ref();
         let words = process.command_line.as_ref();
         Self {
@@ -227,8 +215,7 @@ impl<'a> Owner<'a> {
             uid: process.uid,
             user: process.user.as_deref(),
             service: process.service.as_deref().map(Service::new),
-            // Whoever was seen with a descriptor had not.
-            exited: false,
+            exited,
             evidence: evidence.as_str(),
             cmdline: words.map(|words| words.iter().map(|word| lossy(word)).collect()),
         }
@@ -286,13 +273,5 @@ mod tests {
         let mut out = Vec::new();
         write(&mut out, &Snapshot::default()).unwrap();
         assert_eq!(out, b"{\"schema\":1,\"endpoints\":[],\"gaps\":[]}\n");
-    }
-
-    #[test]
-    fn roles_are_always_an_object() {
-        assert_eq!(
-            serde_json::to_string(&Roles::default()).unwrap(),
-            r#"{"creator":null,"binder":null,"listener":null,"acceptor":null,"reasons":{}}"#
-        );
     }
 }

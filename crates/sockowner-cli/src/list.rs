@@ -102,12 +102,14 @@ fn address<'a>(text: &'a mut String, address: &Address) -> Cell<'a> {
 
 /// Who holds an endpoint, in words.
 enum Held<'a> {
-    /// A process by pid and name. The last bytes of the name, so many, count the others.
+    /// A process by pid and name. The last bytes of the name, so many, count the others or say that it has ended.
     By(u32, Cow<'a, str>, usize),
     /// Nobody is named, for this reason.
     ByNobody(String),
     NotAsked,
 }
+
+const EXITED: &str = " (exited)";
 
 impl<'a> Held<'a> {
     fn of(entry: &'a Entry) -> Self {
@@ -117,6 +119,9 @@ impl<'a> Held<'a> {
         };
         let name = shown_os(&process.name);
         match processes(entry) {
+            _ if entry.attribution.has_exited() => {
+                Self::By(process.pid, format!("{name}{EXITED}").into(), EXITED.len())
+            }
             0 | 1 => Self::By(process.pid, name, 0),
             count => {
                 let others = format!(" +{}", count - 1);

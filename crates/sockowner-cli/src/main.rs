@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod block;
+mod call;
 mod clock;
 mod explain;
 mod help;
@@ -15,6 +16,7 @@ mod messages;
 mod naming;
 mod nothing;
 mod output;
+mod record;
 mod share;
 mod status;
 mod table;
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Some(Command::Who(asked)) => who::run(asked, &cli.general),
         Some(Command::Status) => status::run(&cli.general),
         Some(Command::Share(asked)) => share::run(asked, &cli.general),
+        Some(Command::Record(asked)) => record::run(asked, &cli.general),
         None => list::run(&cli),
     };
     match ended {

@@ -51,7 +51,11 @@ pub(crate) fn place_of(process: &Process) -> Option<Cow<'_, str>> {
     either(process.service.as_deref(), process.container.as_deref())
 }
 
-fn either<'a>(service: Option<&'a Service>, container: Option<&'a Container>) -> Option<Cow<'a, str>> {
+/// The unit, else the container.
+pub(crate) fn either<'a>(
+    service: Option<&'a Service>,
+    container: Option<&'a Container>,
+) -> Option<Cow<'a, str>> {
     service.map(self::service).or_else(|| container.map(|container| self::container(container).into()))
 }
 

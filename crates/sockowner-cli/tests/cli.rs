@@ -65,8 +65,28 @@ fn help_and_version_go_to_stdout() {
     assert_eq!(stdout(&run(&["-V"])), concat!("sockowner ", env!("CARGO_PKG_VERSION"), "\n"));
     assert!(stdout(&run(&["-h"])).lines().count() < 24, "it fits a screen");
     let help = run(&["--help"]);
-    for needed in ["Exit status:", "Examples:", "sockowner who :443", "--no-owners", "UNIT"] {
+    for needed in
+        ["Exit status:", "Examples:", "sockowner who :443", "--no-owners", "UNIT", "sockowner record "]
+    {
         assert!(stdout(&help).contains(needed), "{needed}");
+    }
+}
+
+#[test]
+fn the_price_of_noting_first_use_is_told() {
+    for args in [&["record", "--help"][..], &["record", "-h"], &["help", "record"]] {
+        let output = run(args);
+        assert_eq!((status(&output), stderr(&output)), (0, ""), "{args:?}");
+        assert!(stdout(&output).contains("EACH SEND AND RECEIVE of every socket"), "{}", stdout(&output));
+    }
+    for args in [["record", "start", "--help"], ["record", "run", "--help"]] {
+        let output = run(&args);
+        let words: Vec<_> = stdout(&output).split_whitespace().collect();
+        let told = words.join(" ");
+        assert!(
+            told.contains("costs something at each send and receive") && !told.contains("--detached"),
+            "{told}"
+        );
     }
 }
 
@@ -107,6 +127,13 @@ fn wrong_usage_ends_with_2_and_says_what_is_wrong() {
         (&["--source", "ebpf"], "'--source <SOURCE>'"),
         (&["share"], "sockowner share [OPTIONS] <COMMAND>"),
         (&["share", "enable", "--group", ""], "'--group <GROUP>'"),
+        (&["record"], "sockowner record [OPTIONS] <COMMAND>"),
+        (&["record", "start", "--group", ""], "'--group <GROUP>'"),
+        (&["record", "run", "--tend-only", "--first-use"], "'--tend-only' cannot be used with '--first-use'"),
+        (
+            &["-l", "record", "status"],
+            "'--listening' chooses what is listed: it has no meaning with 'record'",
+        ),
         (&["--nonsense"], "'--nonsense'"),
         (&["--state", "\u{1b}[2J\u{202e}"], r"\u{202e}'"),
         (&["who", "\u{1b}[2J:1"], r"\u{1b}[2J"),

@@ -20,6 +20,8 @@ mod live_cli {
     mod oddities;
     mod pages;
     mod program;
+    mod record;
+    mod recorded;
     mod refusals;
     mod rights;
     mod seen;
@@ -37,6 +39,8 @@ mod live_cli {
                 names::TESTS,
                 choice::TESTS,
                 crowd::TESTS,
+                record::TESTS,
+                recorded::TESTS,
                 terminal::TESTS,
             ],
         )

@@ -15,6 +15,7 @@ pub mod netlink;
 mod proc_cgroup;
 mod proc_stat;
 mod proc_status;
+pub mod record;
 mod sockstat;
 
 pub use cgroup_path::{Container, Manager, Placement, Runtime, Unit, place};

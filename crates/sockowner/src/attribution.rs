@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::{Evidence, Process};
+use crate::{Evidence, Process, RoleKind};
 
 /// Whether a socket has owners.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ use crate::{Evidence, Process};
 pub enum Attribution {
     /// At least one process was seen holding it.
     Held(Holders),
+    /// No process has it any more; a recorder tells who had.
+    Recorded(RecordedOwner),
     /// None was, for this reason.
     Unattributed(Reason),
     /// Owners were not asked for.
@@ -22,7 +24,7 @@ impl Attribution {
     pub fn holders(&self) -> &[Holder] {
         match self {
             Self::Held(holders) => holders.list.as_slice(),
-            Self::Unattributed(_) | Self::NotAsked => &[],
+            Self::Recorded(_) | Self::Unattributed(_) | Self::NotAsked => &[],
         }
     }
 
@@ -30,8 +32,13 @@ impl Attribution {
     pub const fn reason(&self) -> Option<Reason> {
         match self {
             Self::Unattributed(reason) => Some(*reason),
-            Self::Held(_) | Self::NotAsked => None,
+            Self::Held(_) | Self::Recorded(_) | Self::NotAsked => None,
         }
+    }
+
+    /// The owner is a process that has ended: its number may be another's by now.
+    pub const fn has_exited(&self) -> bool {
+        matches!(self, Self::Recorded(owner) if owner.exited)
     }
 
     /// The one process to name where only one can be named, and how it was chosen.
@@ -39,6 +46,9 @@ impl Attribution {
     /// Every reduction from the set of holders to a single owner is this one.
     #[doc(alias = "dwOwningPid")]
     pub fn primary_owner(&self) -> Option<(&Arc<Process>, Evidence)> {
+        if let Self::Recorded(owner) = self {
+            return Some((&owner.process, Evidence::Recorded));
+        }
         let (first, rest) = self.holders().split_first()?;
         let is_only = rest.iter().all(|other| other.process.is(&first.process));
         let evidence = if is_only { Evidence::Holder } else { Evidence::EarliestHolder };
@@ -141,6 +151,20 @@ pub struct Holder {
     pub tid: u32,
     /// The descriptor.
     pub fd: i32,
+}
+
+/// Who had a socket that nobody has any more (`TIME_WAIT`, an orphan): the process that accepted it, was the first to use
+/// it, or closed it; of a connection that was made from here, the one that bound it, by bind(2) or connect(2). Never one
+/// that had to do with its listener alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RecordedOwner {
+    /// The process: as it is now, or, where it has ended, as it was at the call.
+    pub process: Arc<Process>,
+    /// What it did: [`RoleKind::Acceptor`] or [`RoleKind::Binder`].
+    pub role: RoleKind,
+    /// It has ended.
+    pub exited: bool,
 }
 
 /// A process in the cgroup in which a socket was created: it may know more, **it is not an owner**.
@@ -269,6 +293,19 @@ pub(crate) mod tests {
         );
         assert_eq!(order(&held_by(&[(8, 100, 1), (5, 100, 1)])), [5, 8], "strangers by number");
         assert_eq!(order(&held_by(&[(2, 100, 3), (3, 100, 2)])).len(), 2, "a loop that cannot be ends");
+    }
+
+    #[test]
+    fn whom_a_recorder_tells_owns_what_nobody_holds() {
+        for exited in [false, true] {
+            let owner = RecordedOwner { process: process(7, 100, 1), role: RoleKind::Binder, exited };
+            let attribution = Attribution::Recorded(owner);
+            let (owner, evidence) = attribution.primary_owner().unwrap();
+            assert_eq!((owner.pid, evidence), (7, Evidence::Recorded));
+            assert_eq!((attribution.has_exited(), attribution.reason()), (exited, None));
+            assert_eq!(attribution.holders(), []);
+        }
+        assert!(!held_by(&[(7, 100, 1)]).has_exited());
     }
 
     #[test]

@@ -12,14 +12,18 @@ pub enum Evidence {
     /// Several hold the socket; this one started first. **A convention, not knowledge**: at equal start times an
     /// ancestor goes before its descendant, then the lower pid.
     EarliestHolder,
+    /// Nobody holds it any more; the kernel noted at the call who did:
+    /// [`RecordedOwner`](crate::RecordedOwner).
+    Recorded,
 }
 
 impl Evidence {
-    /// `holder` or `earliest_holder`.
+    /// `holder`, `earliest_holder` or `recorded`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Holder => "holder",
             Self::EarliestHolder => "earliest_holder",
+            Self::Recorded => "recorded",
         }
     }
 }

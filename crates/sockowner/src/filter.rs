@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use crate::{Container, Endpoint, Entry, Family, Process, Protocol, Service, State};
+use crate::{Attribution, Container, Endpoint, Entry, Family, Process, Protocol, Service, State};
 
 /// Which endpoints a snapshot is to hold, and whether with owners. Empty means all.
 ///
@@ -149,7 +149,13 @@ impl Filter {
 
     /// What can be told only when owners are known.
     pub(crate) fn takes(&self, entry: &Entry) -> bool {
-        let processes = || entry.attribution.holders().iter().map(|holder| &*holder.process);
+        // Whoever has ended may have left his number to another.
+        let recorded = match &entry.attribution {
+            Attribution::Recorded(owner) if !owner.exited => Some(&*owner.process),
+            _ => None,
+        };
+        let held = entry.attribution.holders();
+        let processes = || held.iter().map(|holder| &*holder.process).chain(recorded);
         any_or_empty(&self.pids, |&pid| processes().any(|process| process.pid == pid))
             && any_or_empty(&self.users, |user| {
                 is_user(user, entry.socket.uid, entry.user.as_deref())

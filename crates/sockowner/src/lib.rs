@@ -20,11 +20,12 @@ pub mod os;
 mod owner;
 mod pattern;
 mod query;
+mod roles;
 mod snapshot;
 mod socket;
 mod sys;
 
-pub use attribution::{Attribution, Candidate, Holder, Holders, Reach, Reason};
+pub use attribution::{Attribution, Candidate, Holder, Holders, Reach, Reason, RecordedOwner};
 pub use endpoint::{Address, Endpoint, Family, Interface, Protocol, State};
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::Evidence;
@@ -33,6 +34,7 @@ pub use module::{Identity, Module, boot, module_of};
 pub use owner::{Cgroup, Container, Executable, FileId, Manager, Process, Runtime, Service, StartTime};
 pub use pattern::{Match, Pattern};
 pub use query::{Query, QueryBuilder, Source, SourceState, Survey};
+pub use roles::{Record, Recorded, RecordedProcess, Role, RoleEvidence, RoleKind, RoleReason, Roles};
 pub use snapshot::{Entry, Gap, GapReason, Snapshot};
 pub use socket::Socket;
 

@@ -3,6 +3,16 @@
 /// Linux.
 #[cfg(target_os = "linux")]
 pub mod linux {
+    /// The recorder: who created, bound, listened on and accepted each socket, noted by the kernel at the call, and when;
+    /// also after the socket is gone.
+    pub mod record {
+        #[doc(hidden)]
+        pub use crate::sys::linux::record::start_with;
+        pub use crate::sys::linux::record::{
+            HookState, Reader, Started, Status, Swept, start, status, stop, tend,
+        };
+    }
+
     /// Sharing the BPF iterators with those who may not load them: what `sockowner share` does.
     pub mod share {
         pub use crate::sys::linux::share::{Shared, disable, enable, group_name, status};

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::{
-    Address, Attribution, Candidate, Cgroup, Container, Endpoint, Match, Protocol, Reason, Service, Socket,
+    Address, Attribution, Candidate, Cgroup, Container, Endpoint, Match, Protocol, Reason, Record, RoleKind,
+    RoleReason, Service, Socket, State,
 };
 
 /// One endpoint and all that is known of it.
@@ -28,6 +29,8 @@ pub struct Entry {
     /// Where there is no owner: the processes in the socket's cgroup. Not owners. Shared
     /// by all endpoints of one cgroup.
     pub candidates: Arc<[Candidate]>,
+    /// Who created, bound, listened on and accepted it, and when, where that is recorded.
+    pub record: Record,
     /// How it met the pattern that was asked for.
     pub matched: Option<Match>,
     /// Its state was another one when the sockets were listed than when its owner was looked for.
@@ -39,13 +42,33 @@ impl Entry {
     pub fn is_not_permitted(&self) -> bool {
         self.attribution.reason() == Some(Reason::NotPermitted)
     }
+
+    /// Why it is not known who was in a role; `None` where it is known, where there need not have been anybody, and where
+    /// nothing is recorded.
+    pub fn role_reason(&self, kind: RoleKind) -> Option<RoleReason> {
+        let reason = match &self.record {
+            Record::Nowhere => return None,
+            Record::Known(recorded) => return recorded.roles.reason(kind),
+            Record::NotPermitted => RoleReason::NotPermitted,
+            Record::NotRecorded => RoleReason::NotRecorded,
+        };
+        // Without a record a connection may have been made from either side.
+        let Endpoint { protocol, state, .. } = self.socket.endpoint;
+        let must_have_been = match kind {
+            RoleKind::Creator => true,
+            RoleKind::Binder => state.is_listening() || protocol == Protocol::Udp,
+            RoleKind::Listener => state == State::LISTEN,
+            RoleKind::Acceptor => false,
+        };
+        must_have_been.then_some(reason)
+    }
 }
 
 /// Something that could not be read, so that silence never looks like an answer.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Gap {
-    /// Where it is from: `sock_diag`, `proc`, `kcmp`, `cgroup`.
+    /// Where it is from: `sock_diag`, `proc`, `kcmp`, `cgroup`, `record`.
     pub source: &'static str,
     /// What it is: a table, a path, or a pattern that stands for `count` paths.
     pub object: String,
@@ -227,7 +250,7 @@ impl<'a> IntoIterator for &'a Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Interface, State};
+    use crate::Interface;
 
     fn address(text: &str, zone: Option<Interface>) -> Address {
         Address { zone, ..Address::from(text.parse::<std::net::SocketAddr>().unwrap()) }

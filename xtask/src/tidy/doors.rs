@@ -26,7 +26,8 @@ pub(super) fn unsafe_code(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// The crates of the OS are named only in `sys/*/call.rs` and below, `record/src/call.rs`, the test kit and tests.
+/// The crates of the OS are named only in `sys/*/call.rs` and below, the `call.rs` of the recorder and of the program,
+/// the test kit and tests.
 pub(super) fn os_calls(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files().iter().filter(|file| file.is_rust() && !is_door(file)) {
@@ -45,7 +46,12 @@ pub(super) fn os_calls(tree: &Tree) -> Vec<Finding> {
 fn is_door(file: &File) -> bool {
     let in_sys = file.path.strip_prefix("crates/sockowner/src/sys/").and_then(|path| path.split_once('/'));
     in_sys.is_some_and(|(_, name)| name == "call.rs" || name.starts_with("call/"))
-        || file.is_in(&["crates/sockowner-record/src/call.rs", "crates/sockowner-testkit/"])
+        || file.is_in(&[
+            "crates/sockowner-component/src/call.rs",
+            "crates/sockowner-record/src/call.rs",
+            "crates/sockowner-cli/src/call.rs",
+            "crates/sockowner-testkit/",
+        ])
 }
 
 #[cfg(test)]
@@ -78,6 +84,7 @@ mod tests {
         assert_eq!(lines(os_calls, "crates/sockowner/src/sys/linux/call.rs", text), []);
         assert_eq!(lines(os_calls, "crates/sockowner/src/sys/linux/call/bpf.rs", text), []);
         assert_eq!(lines(os_calls, "crates/sockowner-record/src/call.rs", text), []);
+        assert_eq!(lines(os_calls, "crates/sockowner-cli/src/call.rs", text), []);
         assert_eq!(lines(os_calls, "crates/sockowner/tests/live.rs", text), []);
         assert_eq!(
             lines(os_calls, "crates/sockowner/src/a.rs", "#[cfg(test)]\nmod tests { use libc::a; }"),

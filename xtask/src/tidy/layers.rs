@@ -6,8 +6,9 @@ use super::source::{File, Tree};
 /// Each crate, and the crates of this workspace that its code may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("sockowner-wire", &[]),
+    ("sockowner-component", &[]),
     ("sockowner", &["sockowner-wire"]),
-    ("sockowner-record", &["sockowner", "sockowner-wire"]),
+    ("sockowner-record", &["sockowner", "sockowner-component", "sockowner-wire"]),
     ("sockowner-cli", &["sockowner", "sockowner-record"]),
     ("sockowner-capi", &["sockowner", "sockowner-wire"]),
     ("sockowner-testkit", &[]),

@@ -109,7 +109,7 @@ impl Builder {
             user: self.shared(entry.user.as_ref().map(|user| user.as_bytes())),
             service: self.service(entry.service.as_ref()),
             container: self.container(entry.container.as_ref()),
-            owner: owner.map_or(null(), |(process, _)| self.process(process)),
+            owner: owner.map_or(null(), |(process, _)| self.owner(process, entry.attribution.has_exited())),
             evidence: self.maybe_word(owner.map(|(_, evidence)| evidence.as_str())),
             reason: self.maybe_word(entry.attribution.reason().map(sockowner::Reason::as_str)),
             matched: self.maybe_word(entry.matched.map(sockowner::Match::as_str)),
@@ -117,7 +117,7 @@ impl Builder {
             holders: self.arena.list(holders),
             candidate_count: entry.candidates.len(),
             candidates: self.candidates(&entry.candidates),
-            created_at: 0,
+            created_at: entry.record.known().and_then(|known| known.created_at).map_or(0, nanoseconds),
             changed: entry.changed.into(),
             reserved32: 0,
             reserved: [0; 8],
@@ -159,6 +159,10 @@ impl Builder {
     }
 
     fn process(&mut self, process: &Arc<sockowner::Process>) -> *const Process {
+        self.owner(process, false)
+    }
+
+    fn owner(&mut self, process: &Arc<sockowner::Process>, exited: bool) -> *const Process {
         if let Some(&made) = self.processes.get(&Arc::as_ptr(process)) {
             return made;
         }
@@ -179,7 +183,7 @@ impl Builder {
             pid: process.pid,
             uid: process.uid.unwrap_or(NO_UID),
             path_verified: executable.is_some_and(|executable| executable.verified).into(),
-            exited: 0,
+            exited: exited.into(),
             reserved: [0; 4],
         };
         let made = self.arena.keep(made);

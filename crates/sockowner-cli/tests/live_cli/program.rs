@@ -51,8 +51,13 @@ impl PublicCopy {
 
     /// Runs it as an ordinary user.
     pub(super) fn ask(&self, words: &[&str]) -> Answer {
+        self.ask_in_group(ORDINARY_UID, words)
+    }
+
+    /// Runs it as an ordinary user of this group.
+    pub(super) fn ask_in_group(&self, gid: u32, words: &[&str]) -> Answer {
         let mut command = called_sockowner(&self.path, words);
-        answer(command.uid(ORDINARY_UID).gid(ORDINARY_UID))
+        answer(command.uid(ORDINARY_UID).gid(gid))
     }
 }
 

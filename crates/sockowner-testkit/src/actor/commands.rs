@@ -53,6 +53,12 @@ impl Actor {
         self.sock(&Command::Accept { fd })
     }
 
+    /// As [`accept`](Self::accept), asking for the peer's address with the same call.
+    #[track_caller]
+    pub fn accept_from(&self, fd: i32) -> Sock {
+        self.sock(&Command::AcceptFrom { fd })
+    }
+
     /// Binds a UDP socket.
     #[track_caller]
     pub fn udp_bind(&self, addr: impl Display) -> Sock {

@@ -189,6 +189,7 @@ lines! {
         TcpBindOnly { addr: SocketAddr } = "tcp-bind-only",
         TcpConnect { local: Option<SocketAddr>, remote: SocketAddr, wait: bool } = "tcp-connect",
         Accept { fd: i32 } = "accept",
+        AcceptFrom { fd: i32 } = "accept-from",
         UdpBind { addr: SocketAddr, options: SocketOptions } = "udp-bind",
         UdpUnbound { ipv6: bool } = "udp-unbound",
         UdpConnect { fd: i32, remote: SocketAddr } = "udp-connect",

@@ -86,6 +86,7 @@ impl Server {
                 self.keep(sockets::tcp_connect(local, remote, wait)?)
             }
             Command::Accept { fd } => self.keep(sockets::accept(self.fd(fd)?)?),
+            Command::AcceptFrom { fd } => self.keep(sockets::accept_from(self.fd(fd)?)?),
             Command::UdpBind { addr, options } => self.keep(sockets::udp_bind(addr, &options)?),
             Command::UdpUnbound { ipv6 } => self.keep(sockets::udp_unbound(ipv6)?),
             Command::UdpConnect { fd, remote } => {

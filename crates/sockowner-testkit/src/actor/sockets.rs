@@ -13,8 +13,8 @@ use rustix::net::sockopt::{
     set_socket_timeout, socket_cookie,
 };
 use rustix::net::{
-    AddressFamily, Protocol, SendFlags, Shutdown, SocketFlags, SocketType, accept_with, bind, getpeername,
-    getsockname, ipproto, listen, shutdown, socket_with,
+    AddressFamily, Protocol, SendFlags, Shutdown, SocketFlags, SocketType, accept_with, acceptfrom_with,
+    bind, getpeername, getsockname, ipproto, listen, shutdown, socket_with,
 };
 
 use super::server::{Outcome, context};
@@ -82,6 +82,13 @@ pub(super) fn udp_unbound(ipv6: bool) -> Outcome<OwnedFd> {
 pub(super) fn accept(listener: &OwnedFd) -> Outcome<OwnedFd> {
     wait_readable(listener)?;
     accept_with(listener, SocketFlags::CLOEXEC).map_err(context("accept"))
+}
+
+/// As [`accept`], with the peer's address.
+pub(super) fn accept_from(listener: &OwnedFd) -> Outcome<OwnedFd> {
+    wait_readable(listener)?;
+    let accepted = acceptfrom_with(listener, SocketFlags::CLOEXEC);
+    accepted.map(|(socket, _)| socket).map_err(context("accept"))
 }
 
 /// Waits for input, a connection for instance, for as long as is decent.

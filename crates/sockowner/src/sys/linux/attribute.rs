@@ -13,6 +13,7 @@ use super::call::with_room;
 use super::cgroup::Named;
 use super::door::Door;
 use super::process::{self, Frame};
+use super::recorded::{self, FormerOwners};
 use super::search::Searched;
 use super::subjects::{Mark, Subjects, cgroup_ids};
 use super::users::Users;
@@ -21,7 +22,7 @@ use super::{Proc, System};
 use crate::sys::Search;
 use crate::{
     Attribution, Candidate, Cgroup, Entry, Error, ErrorKind, Gap, GapReason, Holder, Holders, Reach, Reason,
-    Result, Socket,
+    Record, Result, Socket,
 };
 
 impl<D: Door> System<D> {
@@ -45,7 +46,11 @@ impl<D: Door> System<D> {
                 Some((proc, self.search(proc, &mut subjects, search, seen, &users, &mut gaps)?))
             }
         };
-        let entries = self.entries(subjects, searched, &users, &mut gaps);
+        let records = match search {
+            Search::Never => Vec::new(),
+            _ => self.recorder.read(&self.door, &subjects.sockets, &mut gaps),
+        };
+        let entries = self.entries(subjects, searched, records, &users, &mut gaps);
         gaps.extend(users.gaps());
         Ok((entries, gaps))
     }
@@ -69,6 +74,7 @@ impl<D: Door> System<D> {
         &self,
         subjects: Subjects,
         searched: Option<(&Proc<D>, Searched)>,
+        records: Vec<Record>,
         users: &Users<'_, D>,
         gaps: &mut Vec<Gap>,
     ) -> Vec<Entry> {
@@ -94,22 +100,33 @@ impl<D: Door> System<D> {
         }
         // Looked into once for each socket, so it is kept small.
         let inodes: Vec<_> = hits.iter().map(|hit| hit.inode).collect();
-        let ids = cgroup_ids(&subjects.sockets);
+        let mut ids = cgroup_ids(&subjects.sockets);
+        ids.extend(recorded::cgroup_ids(&records));
         let paths = self.cgroups.paths(&self.door, ids, &hints, gaps);
         let cgroups: BTreeMap<_, _> = paths.into_iter().map(|(id, path)| (id, Place::new(&path))).collect();
         let mut candidates = Candidates { system: self, proc, known: BTreeMap::new() };
+        let mut former_owners = FormerOwners::new(self, proc, users);
+        let mut records = records.into_iter();
         let mut last_user = None;
         let mut user_name = |uid| match &last_user {
             Some((last, name)) if *last == uid => Option::clone(name),
             _ => last_user.insert((uid, users.name(uid))).1.clone(),
         };
         let to_entry = |(socket, Mark { changed, gone }): (Socket, Mark)| {
+            let mut record = records.next().unwrap_or_default();
+            for role in recorded::roles_mut(&mut record) {
+                let named = cgroups.get(&role.process.cgroup).map(|place| place.named.clone());
+                Named { service: role.service, container: role.container } = named.unwrap_or_default();
+            }
             let held = Holders::new(holders(&hits, &inodes, &socket), reach);
             let attribution = match (held, reason) {
                 (Some(holders), _) => Attribution::Held(holders),
                 (None, None) => Attribution::NotAsked,
                 (None, Some(_)) if gone => Attribution::Unattributed(Reason::Gone),
-                (None, Some(_)) if socket.inode == 0 => Attribution::Unattributed(Reason::NoHolder),
+                (None, Some(_)) if socket.inode == 0 => match former_owners.of(&record) {
+                    Some(owner) => Attribution::Recorded(owner),
+                    None => Attribution::Unattributed(Reason::NoHolder),
+                },
                 (None, Some(_)) if elsewhere.binary_search(&socket.inode).is_ok() => {
                     Attribution::Unattributed(Reason::OtherNamespace)
                 }
@@ -130,6 +147,7 @@ impl<D: Door> System<D> {
                 container: named.container,
                 attribution,
                 candidates,
+                record,
                 matched: None,
                 changed,
                 socket,

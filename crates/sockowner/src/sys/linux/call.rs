@@ -3,6 +3,9 @@
 
 mod bpf;
 mod memory;
+pub(crate) mod record;
+mod record_load;
+mod record_map;
 pub(crate) mod share;
 
 use std::cmp::Ordering;

@@ -22,6 +22,10 @@ mod fake_iterator;
 mod module;
 mod process;
 mod recognise;
+pub(crate) mod record;
+mod record_reader;
+mod record_tend;
+mod recorded;
 mod search;
 pub(crate) mod share;
 mod sockets;
@@ -43,6 +47,7 @@ use self::call::Kernel;
 use self::cgroup::Cgroups;
 use self::diag::Diag;
 use self::door::Door;
+use self::recorded::Recorder;
 use super::Options;
 use crate::{Result, Source, SourceState};
 
@@ -57,6 +62,7 @@ pub(crate) struct System<D: Door = Kernel> {
     cgroups: Cgroups<D>,
     /// Opened when every process is to be looked at for the first time.
     bpf: OnceLock<std::result::Result<Bpf<D>, Refused>>,
+    recorder: Recorder,
 }
 
 /// What is known of `/proc`.
@@ -89,7 +95,8 @@ impl<D: Door> System<D> {
         let mut mountinfo = Vec::new();
         let proc = Proc::open(&door, &diag, &mut mountinfo);
         let cgroups = Cgroups::find(&door, &mountinfo);
-        let system = Self { door, options, diag, proc, cgroups, bpf: OnceLock::new() };
+        let (bpf, recorder) = (OnceLock::new(), Recorder::default());
+        let system = Self { door, options, diag, proc, cgroups, bpf, recorder };
         if options.source == Source::Bpf {
             system.bpf().map_err(Refused::to_error)?;
         }

@@ -135,7 +135,7 @@ pub(super) fn load() -> Result<Iterators, Refusal> {
 }
 
 /// Runs a light skeleton's loader on its context.
-fn run_skeleton((insns, data): (&[u8], &[u8]), context: &mut [u8]) -> Result<(), Refusal> {
+pub(super) fn run_skeleton((insns, data): (&[u8], &[u8]), context: &mut [u8]) -> Result<(), Refusal> {
     let step = |step| move |error| Refusal { step, error };
     let map = create_array(c"__loader.map", data.len()).map_err(step("create a BPF map"))?;
     update(&map, data).map_err(step("fill a BPF map"))?;
@@ -144,7 +144,7 @@ fn run_skeleton((insns, data): (&[u8], &[u8]), context: &mut [u8]) -> Result<(),
 }
 
 /// What the loader left in a slot.
-fn owned(fd: c_int) -> Result<OwnedFd, Refusal> {
+pub(super) fn owned(fd: c_int) -> Result<OwnedFd, Refusal> {
     if fd <= 0 {
         let error = io::Error::other("the loader gave no descriptor");
         return Err(Refusal { step: "load the BPF iterators", error });
@@ -210,7 +210,7 @@ pub(super) fn is_bpf_fs(file: impl AsFd) -> io::Result<bool> {
 }
 
 /// An error unless `file` is root's, on a BPF file system, and has exactly these permissions.
-fn is_roots(file: impl AsFd, kind: FileType, (mask, mode): (u32, u32)) -> io::Result<()> {
+pub(super) fn is_roots(file: impl AsFd, kind: FileType, (mask, mode): (u32, u32)) -> io::Result<()> {
     let refuse = |why| Err(io::Error::other(why));
     if !is_bpf_fs(&file)? {
         return refuse("not on a BPF file system");
@@ -360,13 +360,13 @@ fn length(length: usize) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-fn raw(fd: &OwnedFd) -> u32 {
+pub(super) fn raw(fd: &OwnedFd) -> u32 {
     u32::from_ne_bytes(fd.as_raw_fd().to_ne_bytes())
 }
 
 /// `union bpf_attr`: numbers at the offsets that `linux/bpf.h` gives them. Its tail is zero, which every kernel takes.
 #[repr(C, align(8))]
-struct Request([u8; 144]);
+pub(super) struct Request([u8; 144]);
 
 impl Default for Request {
     fn default() -> Self {
@@ -382,16 +382,16 @@ impl Iterators {
 }
 
 impl Request {
-    fn set(&mut self, at: usize, number: u32) {
+    pub(super) fn set(&mut self, at: usize, number: u32) {
         self.0[at..at + 4].copy_from_slice(&number.to_ne_bytes());
     }
 
-    fn get(&self, at: usize) -> c_int {
+    pub(super) fn get(&self, at: usize) -> c_int {
         self.0[at..at + 4].try_into().map_or(0, c_int::from_ne_bytes)
     }
 
     /// A pointer is 64 bits wide for every program.
-    fn point(&mut self, at: usize, address: usize) {
+    pub(super) fn point(&mut self, at: usize, address: usize) {
         self.0[at..at + 8].copy_from_slice(&(address as u64).to_ne_bytes());
     }
 
@@ -405,7 +405,7 @@ impl Request {
 ///
 /// # Safety
 /// Whatever the command reads or writes through the pointers in `request` is valid for it.
-unsafe fn bpf(command: c_int, request: &mut Request, len: usize) -> io::Result<c_int> {
+pub(super) unsafe fn bpf(command: c_int, request: &mut Request, len: usize) -> io::Result<c_int> {
     // SAFETY: the kernel reads and writes at most `len` <= 144 bytes of `request`; the rest is the caller's promise.
     let result =
         unsafe { libc::syscall(libc::SYS_bpf, libc::c_long::from(command), request.0.as_mut_ptr(), len) };
@@ -419,7 +419,7 @@ unsafe fn bpf(command: c_int, request: &mut Request, len: usize) -> io::Result<c
 ///
 /// # Safety
 /// As [`bpf`], and `command` is one that returns a new descriptor.
-unsafe fn descriptor(command: c_int, request: &mut Request, len: usize) -> io::Result<OwnedFd> {
+pub(super) unsafe fn descriptor(command: c_int, request: &mut Request, len: usize) -> io::Result<OwnedFd> {
     // SAFETY: the caller's promise.
     let fd = unsafe { bpf(command, request, len) }?;
     // SAFETY: the command succeeded and returned a descriptor that nobody else owns; it is close-on-exec.

@@ -21,7 +21,7 @@ const ALL: &CStr = c"all";
 
 type Step<T> = Result<T, Refusal>;
 
-fn step(step: &'static str) -> impl Fn(rustix::io::Errno) -> Refusal {
+pub(super) fn step(step: &'static str) -> impl Fn(rustix::io::Errno) -> Refusal {
     move |error| Refusal { step, error: error.into() }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn disable() -> Step<bool> {
     Ok(was_shared)
 }
 
-fn ignore_missing(result: rustix::io::Result<()>) -> rustix::io::Result<()> {
+pub(super) fn ignore_missing(result: rustix::io::Result<()>) -> rustix::io::Result<()> {
     match result {
         Err(rustix::io::Errno::NOENT) => Ok(()),
         other => other,
@@ -125,6 +125,11 @@ pub(crate) fn group_name(gid: u32) -> io::Result<Option<String>> {
     Ok(nix::unistd::Group::from_gid(gid.into())?.map(|group| group.name))
 }
 
+/// The caller's effective user is root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 fn make_mount_point() -> Step<OwnedFd> {
     let run = open_dir(CWD, RUN).map_err(step("open /run"))?;
     let parent = make_dir(&run, PARENT).map_err(|error| Refusal { step: "create /run/sockowner", error })?;
@@ -132,7 +137,7 @@ fn make_mount_point() -> Step<OwnedFd> {
 }
 
 /// A directory that only root can change.
-fn make_dir(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
+pub(super) fn make_dir(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o755)) {
         Ok(()) | Err(rustix::io::Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
@@ -147,7 +152,7 @@ fn make_dir(at: &OwnedFd, name: &CStr) -> io::Result<OwnedFd> {
     Ok(dir)
 }
 
-fn open_dir(at: impl std::os::fd::AsFd, path: &CStr) -> rustix::io::Result<OwnedFd> {
+pub(super) fn open_dir(at: impl std::os::fd::AsFd, path: &CStr) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     rustix::fs::openat(at, path, flags, Mode::empty())
 }

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR MIT */
+/* How the recorder's programs keep sockets. */
+#pragma once
+
+#include "recorder_process.h"
+
+static __always_inline enum evidence evidence_of(const struct party *party)
+{
+	return party->when >> WHEN_EVIDENCE & 15;
+}
+
+/* Puts the calling thread into a role. A reader takes the role for unknown until the last store. */
+static __always_inline void set_party(struct party *party, __u64 process, enum evidence evidence, __u64 after)
+{
+	__u64 thread = bpf_get_current_pid_tgid() & ((1 << WHEN_EVIDENCE) - 1);
+
+	after >>= WHEN_UNIT;
+	if (after > (1ull << (64 - WHEN_AFTER)) - 1)
+		after = (1ull << (64 - WHEN_AFTER)) - 1;
+	*(volatile __u64 *)&party->when = 0;
+	*(volatile __u64 *)&party->process = process;
+	*(volatile __u64 *)&party->when = after << WHEN_AFTER | (__u64)evidence << WHEN_EVIDENCE | thread;
+}
+
+/* Addresses and ports as they are now; a closed connection keeps them until its last descriptor goes. */
+static __always_inline void set_tuple(struct socket_record *record, struct sock *sk)
+{
+	__u16 port = bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+
+	if (!port)
+		return;
+	record->local_port = port;
+	record->remote_port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+	if (record->family == AF_INET) {
+		BPF_CORE_READ_INTO((__be32 *)record->local, sk, __sk_common.skc_rcv_saddr);
+		BPF_CORE_READ_INTO((__be32 *)record->remote, sk, __sk_common.skc_daddr);
+	} else {
+		BPF_CORE_READ_INTO(&record->local, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&record->remote, sk, __sk_common.skc_v6_daddr);
+	}
+}
+
+static __always_inline bool is_recorded(__u32 family, __u32 protocol)
+{
+	return (family == AF_INET || family == AF_INET6) && (protocol == IPPROTO_TCP || protocol == IPPROTO_UDP);
+}
+
+/* Three numbers as one, as a function has five arguments at most. */
+static __always_inline __u32 kind_of(__u8 family, __u8 protocol, __u8 origin)
+{
+	return family | protocol << 8 | origin << 16;
+}
+
+/* Added to a kind: this is a later call, and the socket was counted at its first where it was refused a place. */
+#define LATER (1u << 24)
+
+static __noinline void count_refused(__u32 user)
+{
+	struct counters *here = LOOKUP_ONE(counters);
+	struct holding *its;
+
+	user = account_of(user);
+	its = bpf_map_lookup_elem(&users, &user);
+	if (its)
+		__sync_fetch_and_add(&its->not_recorded, 1);
+	if (here)
+		here->refused++;
+}
+
+/*
+ * Begins a record, if there is none, with what the socket inherited. The kernel's own sockets are left out: nothing tells
+ * when they are closed.
+ */
+static __noinline void begin(__u64 cookie, struct sock *sk, __u32 kind, __u64 now, const struct heritage *from)
+{
+	struct socket_record fresh = {};
+	__u8 origin = kind >> 16;
+	long error;
+
+	if (BPF_CORE_READ_BITFIELD_PROBED((struct sock___noted *)sk, sk_kern_sock))
+		return;
+	fresh.created = now;
+	fresh.family = kind;
+	fresh.protocol = kind >> 8;
+	fresh.origin = origin;
+	fresh.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	if (origin == ORIGIN_CHILD)
+		set_tuple(&fresh, sk);
+	if (from) {
+		fresh.listener = from->listener;
+		fresh.creator = from->creator;
+		fresh.charged = from->charged;
+	} else {
+		fresh.charged = origin == ORIGIN_CHILD ? BPF_CORE_READ(sk, sk_uid.val) : bpf_get_current_uid_gid();
+	}
+	if (!has_share(fresh.charged, TABLE_SOCKETS)) {
+		if (!(kind & LATER))
+			count_refused(fresh.charged);
+		return;
+	}
+	error = bpf_map_update_elem(&sockets, &cookie, &fresh, BPF_NOEXIST);
+	if (!error)
+		charge(fresh.charged, TABLE_SOCKETS);
+	else if (error != -EEXIST)
+		count_dropped();
+}
+
+/* The record of a socket, begun if there is none. */
+static __always_inline struct socket_record *record_of(__u64 cookie, struct sock *sk, __u32 kind, __u64 now,
+							const struct heritage *from)
+{
+	struct socket_record *record = bpf_map_lookup_elem(&sockets, &cookie);
+
+	if (record)
+		return record;
+	begin(cookie, sk, kind | LATER, now, from);
+	return bpf_map_lookup_elem(&sockets, &cookie);
+}

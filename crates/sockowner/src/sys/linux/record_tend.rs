@@ -1,0 +1,206 @@
+//! Tending the recorder's tables: the kernel adds, and this removes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use sockowner_wire::record::{Holding, NO_USER};
+
+use super::call::record::{self, Maps};
+use super::record::{Clock, SOCKETS_MAX};
+use crate::{Error, Result};
+
+/// For so long a closed socket is kept, if there is room.
+const CLOSED_FOR: u64 = 600 * SECOND;
+/// A process that no socket names is kept for so long after it was last noted: a socket may be about to.
+const PROCESS_FOR: u64 = 60 * SECOND;
+const SECOND: u64 = 1_000_000_000;
+
+/// What [`tend`] removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Swept {
+    /// Closed sockets.
+    pub sockets: u64,
+    /// Processes that no socket names any more.
+    pub processes: u64,
+    /// Paths that no process names any more.
+    pub executables: u64,
+}
+
+/// Removes what is too old: sockets that were closed ten minutes ago, or before half as many others as the table holds;
+/// where it is soon half full, the oldest closed ones of users that hold more than a quarter of it; and processes and
+/// executables that nothing names any more. To be called every few seconds, by one process at a time.
+///
+/// # Platform
+/// Root, as [`start`](super::record::start).
+///
+/// # Errors
+/// Where nothing is recorded, or a table cannot be read or changed.
+pub fn tend() -> Result<Swept> {
+    let tend = |cause| Error::io("tend the recorder's tables", cause);
+    let maps = record::open(false).map_err(tend)?.ok_or_else(|| tend(io::ErrorKind::NotFound.into()))?;
+    sweep(&maps, Clock::read().now).map_err(tend)
+}
+
+/// What is known of the sockets after one look.
+#[derive(Default)]
+struct Looked {
+    /// When it was closed, its cookie, whom it is charged to.
+    closed: Vec<(u64, u64, u32)>,
+    /// How many are charged to each user.
+    held: BTreeMap<u32, u64>,
+    all: u64,
+    processes: BTreeSet<u64>,
+}
+
+fn sweep(maps: &Maps, now: u64) -> io::Result<Swept> {
+    let mut looked = Looked::default();
+    maps.sockets.each(|cookie, record| {
+        looked.all += 1;
+        *looked.held.entry(record.charged).or_default() += 1;
+        if record.closed != 0 {
+            looked.closed.push((record.closed, *cookie, record.charged));
+        }
+        looked.processes.extend(record.parties().map(|party| party.process));
+    })?;
+    looked.closed.sort_unstable();
+    let capacity = maps.settings.get(&0)?.map_or(SOCKETS_MAX, |settings| settings.sockets).into();
+    let mut removed = Removed::default();
+    for (cookie, user) in too_old(&mut looked, capacity, now) {
+        if maps.sockets.remove(&cookie)? {
+            removed.add(user, |holding| &mut holding.sockets);
+        }
+    }
+    sweep_processes(maps, &looked.processes, now, &mut removed)?;
+    removed.note(maps)
+}
+
+/// Which closed sockets are to go.
+fn too_old(looked: &mut Looked, capacity: u64, now: u64) -> Vec<(u64, u32)> {
+    let newer_than = now.saturating_sub(CLOSED_FOR);
+    let surplus = looked.closed.len().saturating_sub(usize::try_from(capacity / 2).unwrap_or(usize::MAX));
+    let mut gone = Vec::new();
+    for (index, (closed, cookie, user)) in looked.closed.iter().enumerate() {
+        let held = looked.held.entry(*user).or_default();
+        // Some time before it is half full: so there is room until the next time.
+        let is_over_its_share = looked.all > capacity / 8 * 3 && *held > capacity / 4;
+        if *closed < newer_than || index < surplus || is_over_its_share {
+            *held = held.saturating_sub(1);
+            looked.all -= 1;
+            gone.push((*cookie, *user));
+        }
+    }
+    gone
+}
+
+fn sweep_processes(maps: &Maps, named: &BTreeSet<u64>, now: u64, removed: &mut Removed) -> io::Result<()> {
+    let before = now.saturating_sub(PROCESS_FOR);
+    let mut unnamed = Vec::new();
+    let mut paths = BTreeSet::new();
+    maps.processes.each(|key, record| {
+        if record.seen < before && !named.contains(key) {
+            unnamed.push(*key);
+        } else {
+            paths.insert(record.path);
+        }
+    })?;
+    for key in unnamed {
+        let Some(record) = maps.processes.take(&key)? else { continue };
+        if record.seen < before {
+            removed.add(record.charged, |holding| &mut holding.processes);
+        } else {
+            // It was noted meanwhile.
+            paths.insert(record.path);
+            maps.processes.set(&key, &record)?;
+        }
+    }
+    let mut unnamed = Vec::new();
+    maps.executables.each(|key, record| {
+        if !paths.contains(key) {
+            unnamed.push((*key, record.charged));
+        }
+    })?;
+    if unnamed.is_empty() {
+        return Ok(());
+    }
+    // A process that was noted since.
+    maps.processes.each(|_, record| {
+        paths.insert(record.path);
+    })?;
+    for (key, user) in unnamed {
+        if !paths.contains(&key) && maps.executables.remove(&key)? {
+            removed.add(user, |holding| &mut holding.executables);
+        }
+    }
+    Ok(())
+}
+
+/// Counts of what was removed, by user.
+#[derive(Default)]
+struct Removed(BTreeMap<u32, Holding>);
+
+impl Removed {
+    fn add(&mut self, user: u32, field: impl FnOnce(&mut Holding) -> &mut u64) {
+        *field(self.0.entry(user).or_default()) += 1;
+    }
+
+    /// Adds them to those of former times: the kernel takes them off what it added.
+    fn note(self, maps: &Maps) -> io::Result<Swept> {
+        let mut sum = Holding::default();
+        for (user, holding) in self.0 {
+            let user = if maps.users.get(&user)?.is_some() { user } else { NO_USER };
+            let before = maps.users_removed.get(&user)?.unwrap_or_default();
+            maps.users_removed.set(&user, &plus(before, holding))?;
+            sum = plus(sum, holding);
+        }
+        let before = maps.total_removed.get(&0)?.unwrap_or_default();
+        maps.total_removed.set(&0, &plus(before, sum))?;
+        Ok(Swept { sockets: sum.sockets, processes: sum.processes, executables: sum.executables })
+    }
+}
+
+fn plus(one: Holding, other: Holding) -> Holding {
+    Holding {
+        sockets: one.sockets + other.sockets,
+        processes: one.processes + other.processes,
+        executables: one.executables + other.executables,
+        not_recorded: 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn looked(closed: &[(u64, u64, u32)], open: &[(u32, u64)]) -> Looked {
+        let mut looked = Looked { closed: closed.to_vec(), ..Looked::default() };
+        for (user, count) in open.iter().copied().chain(closed.iter().map(|(_, _, user)| (*user, 1))) {
+            looked.all += count;
+            *looked.held.entry(user).or_default() += count;
+        }
+        looked
+    }
+
+    #[test]
+    fn what_was_closed_long_ago_goes() {
+        let now = 2 * CLOSED_FOR;
+        let mut looked = looked(&[(CLOSED_FOR - 1, 1, 0), (CLOSED_FOR, 2, 0)], &[]);
+        assert_eq!(too_old(&mut looked, 100, now), [(1, 0)]);
+    }
+
+    #[test]
+    fn half_of_the_table_may_be_closed() {
+        let mut looked = looked(&[(1, 1, 0), (2, 2, 1), (3, 3, 0)], &[]);
+        assert_eq!(too_old(&mut looked, 4, 3), [(1, 0)]);
+    }
+
+    #[test]
+    fn who_holds_more_than_a_quarter_gives_his_oldest_when_it_is_half_full() {
+        let closed = [(1, 1, 7), (2, 2, 8), (3, 3, 7), (4, 4, 7), (5, 5, 8)];
+        let mut half = looked(&closed, &[(7, 24)]);
+        // 29 of 40, of which 27 are one user's; a quarter is 10.
+        assert_eq!(too_old(&mut half, 40, 5), [(1, 7), (3, 7), (4, 7)]);
+        let mut less = looked(&closed, &[(7, 8), (8, 2)]);
+        assert_eq!(too_old(&mut less, 40, 5), []);
+    }
+}
