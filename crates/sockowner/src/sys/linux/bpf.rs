@@ -3,7 +3,7 @@
 //!
 //! The programs are in `bpf/`; `bpf/*.insns` and `*.data` here are what they compile to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -111,6 +111,21 @@ impl<D: Door> Bpf<D> {
         }
         self.add_processes(door, &mut seen)?;
         Ok(seen)
+    }
+
+    /// Processes that live now; where only one user's sockets are shown, those that hold some.
+    pub(super) fn living(&self, door: &D, shows_all: bool) -> io::Result<BTreeSet<Key>> {
+        let mut living = BTreeSet::new();
+        if !shows_all {
+            let seen = self.look(door, Wanted::default())?;
+            living.extend(seen.descriptors.iter().map(|descriptor| descriptor.process));
+        }
+        self.records(door, Pass::Processes, |bytes| {
+            let (row, rest) = ProcessRow::take(bytes)?;
+            living.insert((row.fixed.pid, row.fixed.start));
+            Some(rest.len())
+        })?;
+        Ok(living)
     }
 
     /// Looks at every descriptor of every process.

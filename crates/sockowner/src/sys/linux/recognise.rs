@@ -40,7 +40,8 @@ impl<D: Door> System<D> {
         self.one_of_each_table(&mut seen.descriptors);
         let keys = processes(&seen.descriptors);
         let named = self.named(&keys, &seen.processes, gaps);
-        let mut maker = Maker { system: self, proc, frame, named: &named, files: BTreeMap::new() };
+        let mut maker =
+            Maker { system: self, proc, frame, named: &named, files: BTreeMap::new(), read: Vec::new() };
         let mut made: BTreeMap<Key, Arc<Process>> = BTreeMap::new();
         for key in keys {
             let (pid, _) = key;
@@ -62,6 +63,7 @@ impl<D: Door> System<D> {
                 Err(error) => found.fail(pid, error),
             }
         }
+        self.forget_successors(&maker.read, shows_all, &mut made, &mut found);
         let mut last: Option<(Key, &Arc<Process>)> = None;
         for descriptor in &seen.descriptors {
             let (pid, _) = descriptor.process;
@@ -83,6 +85,35 @@ impl<D: Door> System<D> {
             }
         }
         found
+    }
+
+    /// What was read in `/proc` is a process's own only while that one lives: within one tick of the clock another may have
+    /// got its number, and `/proc` does not tell them apart.
+    fn forget_successors(
+        &self,
+        read: &[Key],
+        shows_all: bool,
+        made: &mut BTreeMap<Key, Arc<Process>>,
+        found: &mut Found,
+    ) {
+        if read.is_empty() {
+            return;
+        }
+        let living = match self.bpf() {
+            Ok(bpf) => bpf.living(&self.door, shows_all),
+            Err(_) => Err(io::ErrorKind::Unsupported.into()),
+        };
+        for key in read {
+            let fate = living.as_ref().map(|living| living.contains(key));
+            if matches!(fate, Ok(true)) {
+                continue;
+            }
+            made.remove(key);
+            match fate {
+                Ok(_) => found.vanished.add(key.0),
+                Err(error) => found.fail(key.0, error.kind().into()),
+            }
+        }
     }
 
     /// Threads that share one table beside the main thread's are visited one by one: keeps one of them.
@@ -138,6 +169,8 @@ struct Maker<'a, D: Door> {
     named: &'a BTreeMap<u64, Option<Named>>,
     /// What is at a path, from the reader's root.
     files: BTreeMap<Vec<u8>, Option<FileStat>>,
+    /// Processes that were read in `/proc`.
+    read: Vec<Key>,
 }
 
 impl<D: Door> Maker<'_, D> {
@@ -217,12 +250,16 @@ impl<D: Door> Maker<'_, D> {
     }
 
     /// The process as proc(5) tells it, if it is still that one.
-    fn by_proc(&self, (pid, start): Key) -> io::Result<Process> {
+    fn by_proc(&mut self, (pid, start): Key) -> io::Result<Process> {
         let door = &self.system.door;
         let dir = door.open_dir(&self.proc.dir, pid.to_string().as_bytes())?;
         let process = process::read(door, &dir, self.frame)?.process;
         let is_same = process.start.ticks == ticks(start, self.frame.now.ticks_per_second);
-        if is_same { Ok(process) } else { Err(io::ErrorKind::NotFound.into()) }
+        if !is_same {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.read.push((pid, start));
+        Ok(process)
     }
 }
 
