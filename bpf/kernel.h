@@ -204,6 +204,17 @@ enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
 	BPF_SK_STORAGE_GET_F_CREATE = 1,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_RB_NO_WAKEUP = 1,
+	BPF_RB_AVAIL_DATA = 0,
+	BPF_RB_RING_SIZE = 1,
+};
+
+/* include/linux/mm.h, include/linux/fs.h */
+enum {
+	VM_EXEC = 4,
+	FMODE_NOACCOUNT = 1 << 29,
 };
 
 /* include/net/tcp_states.h */
@@ -234,6 +245,9 @@ struct bpf_sock {
 	__u32 src_ip4;
 	__u32 src_ip6[4];
 	__u32 src_port;
+	__be16 dst_port;
+	__u16 padding;
+	__u32 dst_ip4;
 };
 
 struct bpf_sock_addr {
@@ -259,6 +273,7 @@ struct cred___noted {
 
 struct vfsmount___noted {
 	struct dentry___noted *mnt_root;
+	struct super_block *mnt_sb;
 };
 
 struct mount___noted {
@@ -273,8 +288,10 @@ struct qstr___noted {
 };
 
 struct dentry___noted {
+	struct inode___noted *d_inode;
 	struct dentry___noted *d_parent;
 	struct qstr___noted d_name;
+	struct super_block *d_sb;
 };
 
 struct path___noted {
@@ -289,8 +306,22 @@ struct inode___noted {
 };
 
 struct file___noted {
+	unsigned int f_mode;
 	struct inode___noted *f_inode;
 	struct path___noted f_path;
+};
+
+/* A file on whose behalf another is used: overlayfs's, since Linux 6.5. */
+struct backing_file___noted {
+	struct path___noted user_path;
+};
+
+struct vm_area_struct___noted {
+	unsigned long vm_start;
+	unsigned long vm_end;
+	unsigned long vm_flags;
+	unsigned long vm_pgoff;
+	struct file___noted *vm_file;
 };
 
 /* Until Linux 6.17 the flags are one number. */
@@ -334,6 +365,17 @@ struct sock___noted {
 	struct socket *sk_socket;
 };
 
+struct sock_common___flags {
+	unsigned long skc_flags;
+};
+
+struct sock___flags {
+	struct sock_common___flags __sk_common;
+};
+
+/* enum sock_flags: nobody has it any more */
+#define SOCK_DEAD 0
+
 struct inet_sock {
 	struct sock sk;
 	__be16 inet_sport;
@@ -344,6 +386,7 @@ struct pt_regs {
 	unsigned long bx;
 	unsigned long orig_ax;
 	unsigned long ip;
+	__u16 cs;
 	unsigned long sp;
 };
 

@@ -18,16 +18,6 @@ static __always_inline __u32 older(__u8 family, __u8 protocol)
 	return kind_of(family, protocol, ORIGIN_OLDER);
 }
 
-/* Of an address program's socket too; its pointer is read from the stack as a number, with which one may reckon. */
-static __always_inline struct sock *sock_at(struct bpf_sock_addr *ctx)
-{
-	struct bpf_sock *shown = ctx->sk;
-	struct sock *sk = 0;
-
-	bpf_probe_read_kernel(&sk, sizeof(sk), &shown);
-	return sk;
-}
-
 SEC("cgroup/sock_create")
 int sock_create(struct bpf_sock *ctx)
 {
@@ -43,7 +33,9 @@ int sock_create(struct bpf_sock *ctx)
 	now = bpf_ktime_get_boot_ns();
 	set_party(&own.creator, note_process(now), EVIDENCE_CALL, 0);
 	own.charged = bpf_get_current_uid_gid();
-	begin(cookie, sock_of(ctx), kind_of(ctx->family, ctx->protocol, ORIGIN_CREATED), now, &own);
+	if (begin(cookie, sock_of(ctx), kind_of(ctx->family, ctx->protocol, ORIGIN_CREATED), now, &own))
+		return 1;
+	mark_refused(ctx);
 	return 1;
 }
 
@@ -56,9 +48,9 @@ static __always_inline int bound(struct bpf_sock *ctx)
 		return 1;
 	count_event();
 	now = bpf_ktime_get_boot_ns();
-	record = record_of(bpf_get_socket_cookie(ctx), sock_of(ctx), older(ctx->family, ctx->protocol), now, 0);
+	record = record_of(bpf_get_socket_cookie(ctx), sock_of(ctx), ctx, older(ctx->family, ctx->protocol), now, 0);
 	if (record)
-		set_party(&record->binder, note_process(now), EVIDENCE_CALL, now - record->created);
+		set_role(record, ROLE_BINDER, note_process(now), EVIDENCE_CALL, now);
 	return 1;
 }
 
@@ -78,17 +70,19 @@ int post_bind6(struct bpf_sock *ctx)
 static __always_inline int connects(struct bpf_sock_addr *ctx)
 {
 	struct socket_record *record;
-	struct sock *sk;
-	__u64 now;
+	struct bpf_sock *sk = ctx->sk;
+	__u64 now, cookie;
 
-	if (!is_recorded(ctx->family, ctx->protocol))
+	if (!sk || !is_recorded(ctx->family, ctx->protocol))
 		return 1;
 	count_event();
-	sk = sock_at(ctx);
 	now = bpf_ktime_get_boot_ns();
-	record = record_of(bpf_get_socket_cookie(ctx), sk, older(ctx->family, ctx->protocol), now, 0);
-	if (record && !BPF_CORE_READ(sk, __sk_common.skc_num))
-		set_party(&record->binder, note_process(now), EVIDENCE_IMPLIED, now - record->created);
+	cookie = bpf_get_socket_cookie(ctx);
+	record = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!record)
+		record = record_of(cookie, sock_at(ctx), sk, older(ctx->family, ctx->protocol), now, 0);
+	if (record && !sk->src_port)
+		set_role(record, ROLE_BINDER, note_process(now), EVIDENCE_IMPLIED, now);
 	return 1;
 }
 
@@ -104,25 +98,6 @@ int connect6(struct bpf_sock_addr *ctx)
 	return connects(ctx);
 }
 
-/* The calling thread is in a call that accepts; these programs run in getpeername(2) as well. */
-static __always_inline bool is_accepting(void)
-{
-	struct task_struct___noted *task = (void *)bpf_get_current_task_btf();
-	struct pt_regs *regs;
-	unsigned long number, which;
-
-	/* Without registers of a user's call, and never in getpeername. */
-	if (task->flags & (PF_IO_WORKER | PF_USER_WORKER))
-		return true;
-	regs = (struct pt_regs *)bpf_task_pt_regs((void *)task);
-	/* But for the mark of x32. */
-	number = BPF_CORE_READ(regs, orig_ax) & ~0x40000000ul;
-	which = BPF_CORE_READ(regs, bx);
-	/* accept, accept4, io_uring_enter; accept4 and socketcall of 32-bit programs. */
-	return number == 43 || number == 288 || number == 426 || number == 364 ||
-	       (number == 102 && (which == 5 || which == 18));
-}
-
 static __always_inline int accepts(struct bpf_sock_addr *ctx)
 {
 	struct socket_record *record;
@@ -134,10 +109,14 @@ static __always_inline int accepts(struct bpf_sock_addr *ctx)
 	count_event();
 	cookie = bpf_get_socket_cookie(ctx);
 	now = bpf_ktime_get_boot_ns();
-	from = ctx->sk ? bpf_sk_storage_get(&heritage, ctx->sk, 0, 0) : 0;
-	record = record_of(cookie, sock_at(ctx), kind_of(ctx->family, ctx->protocol, ORIGIN_CHILD), now, from);
+	record = bpf_map_lookup_elem(&sockets, &cookie);
+	if (!record) {
+		from = ctx->sk ? bpf_sk_storage_get(&heritage, ctx->sk, 0, 0) : 0;
+		record = record_of(cookie, sock_at(ctx), 0, kind_of(ctx->family, ctx->protocol, ORIGIN_CHILD), now,
+				   from);
+	}
 	if (record)
-		set_party(&record->acceptor, note_process(now), EVIDENCE_CALL, now - record->created);
+		set_role(record, ROLE_ACCEPTOR, note_process(now), EVIDENCE_CALL, now);
 	return 1;
 }
 
@@ -153,6 +132,13 @@ int getpeername6(struct bpf_sock_addr *ctx)
 	return accepts(ctx);
 }
 
+/* A connection that came in has its addresses from the beginning; only connect(2) could give it others, and a peer. */
+static __always_inline bool is_named(const struct socket_record *record, struct bpf_sock *ctx)
+{
+	return record->origin == ORIGIN_CHILD && record->family == AF_INET && record->local_port &&
+	       record->remote_port == bpf_ntohs(ctx->dst_port) && *(__u32 *)record->remote == ctx->dst_ip4;
+}
+
 /* The last descriptor is closed, or the last process that had one has ended. */
 SEC("cgroup/sock_release")
 int sock_release(struct bpf_sock *ctx)
@@ -165,13 +151,14 @@ int sock_release(struct bpf_sock *ctx)
 		return 1;
 	count_event();
 	now = bpf_ktime_get_boot_ns();
-	record = record_of(bpf_get_socket_cookie(ctx), sock_of(ctx), older(ctx->family, ctx->protocol), now, 0);
+	record = record_of(bpf_get_socket_cookie(ctx), sock_of(ctx), ctx, older(ctx->family, ctx->protocol), now, 0);
 	if (!record)
 		return 1;
 	/* The kernel closes what nobody received, in a thread of its own. */
 	if (record->origin == ORIGIN_CHILD && !evidence_of(&record->acceptor) && !(task->flags & PF_KTHREAD))
-		set_party(&record->acceptor, note_process(now), EVIDENCE_CLOSER, now - record->created);
-	set_tuple(record, sock_of(ctx));
+		set_role(record, ROLE_ACCEPTOR, note_process(now), EVIDENCE_CLOSER, now);
+	if (!is_named(record, ctx))
+		set_tuple(record, sock_of(ctx));
 	*(volatile __u64 *)&record->closed = now;
 	return 1;
 }

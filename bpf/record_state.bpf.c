@@ -14,17 +14,19 @@ static __always_inline void listens(struct sock *sk, __u64 now)
 	struct socket_record *record;
 	struct heritage *down;
 
-	record = record_of(cookie, sk, kind_of(sk->__sk_common.skc_family, IPPROTO_TCP, ORIGIN_OLDER), now, 0);
+	record = record_of(cookie, sk, sk, kind_of(sk->__sk_common.skc_family, IPPROTO_TCP, ORIGIN_OLDER), now, 0);
 	if (!record)
 		return;
 	process = note_process(now);
-	set_party(&record->listener, process, EVIDENCE_CALL, now - record->created);
+	set_role(record, ROLE_LISTENER, process, EVIDENCE_CALL, now);
 	/* A port is looked for after this. */
 	if (!sk->__sk_common.skc_num)
-		set_party(&record->binder, process, EVIDENCE_IMPLIED, now - record->created);
+		set_role(record, ROLE_BINDER, process, EVIDENCE_IMPLIED, now);
 	down = bpf_sk_storage_get(&heritage, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!down)
+	if (!down) {
+		count_dropped();
 		return;
+	}
 	set_party(&down->listener, process, EVIDENCE_INHERITED, 0);
 	if (evidence_of(&record->creator)) {
 		down->creator.process = record->creator.process;
@@ -46,12 +48,9 @@ static __always_inline void is_established(struct sock *sk, __u64 now)
 /* A connection that nobody accepted ends without a descriptor to be closed. */
 static __always_inline void is_over(struct sock *sk, __u64 now)
 {
-	__u64 cookie;
+	__u64 cookie = bpf_get_socket_cookie(sk);
 	struct socket_record *record;
 
-	if (((struct sock___noted *)sk)->sk_socket)
-		return;
-	cookie = bpf_get_socket_cookie(sk);
 	record = bpf_map_lookup_elem(&sockets, &cookie);
 	if (record && !record->closed)
 		record->closed = now;
@@ -62,9 +61,13 @@ int BPF_PROG(inet_sock_set_state, struct sock *sk, int before, int after)
 {
 	__u64 now;
 
-	if (sk->sk_protocol != IPPROTO_TCP)
-		return 0;
 	if (after != TCP_LISTEN && after != TCP_CLOSE && !(before == TCP_SYN_RECV && after == TCP_ESTABLISHED))
+		return 0;
+	/* Of a socket that somebody has, or had, it is noted when he closes it. */
+	if (after == TCP_CLOSE && (((struct sock___flags *)sk)->__sk_common.skc_flags & 1 << SOCK_DEAD ||
+				   ((struct sock___noted *)sk)->sk_socket))
+		return 0;
+	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	if (!is_recorded(sk->__sk_common.skc_family, IPPROTO_TCP))
 		return 0;

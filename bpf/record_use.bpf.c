@@ -26,7 +26,7 @@ static __always_inline int is_used(struct sock *sk)
 	if (!record || record->origin != ORIGIN_CHILD || evidence_of(&record->acceptor))
 		return 0;
 	now = bpf_ktime_get_boot_ns();
-	set_party(&record->acceptor, note_process(now), EVIDENCE_FIRST_USER, now - record->created);
+	set_role(record, ROLE_ACCEPTOR, note_process(now), EVIDENCE_FIRST_USER, now);
 	return 0;
 }
 

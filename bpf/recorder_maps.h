@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR MIT */
 /*
  * The recorder's maps, and who may have how much of them. Each object that includes this declares all of them, in this
- * order; the loader has the second object use the first one's.
+ * order; the loader has the second object use the first one's. (The order is lost where a program names a map itself
+ * before any inline function does: the compiler puts that first.)
  *
  * Programs may be preempted by others on the same processor, so nothing is prepared in memory that belongs to one.
  */
@@ -15,6 +16,8 @@
 #define PROCESSES_MAX 20480
 #define EXECUTABLES_MAX 1024
 #define USERS_MAX 4096
+#define COMPONENTS_MAX 4096
+#define MODULES_MAX 1024
 /* So many levels of directories and mounts are followed. */
 #define DEPTH_MAX 64
 #define NAME_ROOM 256
@@ -58,6 +61,10 @@ ONE(total_removed, BPF_MAP_TYPE_ARRAY, struct holding);
 ONE(settings, BPF_MAP_TYPE_ARRAY, struct settings);
 ONE(counters, BPF_MAP_TYPE_PERCPU_ARRAY, struct counters);
 
+/* Written by the user part alone. */
+RECORDS(components, __u32, struct component_record, COMPONENTS_MAX, BPF_F_NO_PREALLOC);
+RECORDS(modules, __u32, struct module_record, MODULES_MAX, BPF_F_NO_PREALLOC);
+
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
@@ -84,8 +91,9 @@ static __always_inline void count_dropped(void)
 {
 	struct counters *here = LOOKUP_ONE(counters);
 
+	/* What runs in an interrupt counts here too. */
 	if (here)
-		here->dropped++;
+		__sync_fetch_and_add(&here->dropped, 1);
 }
 
 /* The user that an entry is charged to: this one, or what stands for all that do not fit in. */

@@ -75,29 +75,35 @@ static long keep_name(__u32 index, struct way *way)
 	return 0;
 }
 
-static __always_inline struct way way_from(struct file___noted *file)
+static __always_inline struct way way_from(struct path___noted *path)
 {
 	struct way way = {};
 
-	way.at = BPF_CORE_READ(file, f_path.dentry);
-	way.mount = (void *)BPF_CORE_READ(file, f_path.mnt) - bpf_core_field_offset(struct mount___noted, mnt);
+	way.at = BPF_CORE_READ(path, dentry);
+	way.mount = (void *)BPF_CORE_READ(path, mnt) - bpf_core_field_offset(struct mount___noted, mnt);
 	return way;
 }
 
 /* Keeps the path, and returns its key; 0 where that cannot be done. */
-static __always_inline __u64 note_path(struct file___noted *file, __u64 inode, __u32 device, __u32 user)
+static __always_inline __u64 note_path(struct path___noted *path, __u64 inode, __u32 device, __u32 user)
 {
 	struct executable_record *known;
 	__u64 thread = bpf_get_current_pid_tgid(), key;
-	struct way way = way_from(file);
+	__u32 now = bpf_ktime_get_boot_ns() / 1000000000;
+	struct way way = way_from(path);
 	struct walk_record *work;
 
 	way.sum = mix(inode, device);
 	bpf_loop(DEPTH_MAX, sum_name, &way, 0);
 	key = way.sum ? way.sum : 1;
 	known = bpf_map_lookup_elem(&executables, &key);
-	if (known)
-		return known->inode == inode && known->device == device ? key : 0;
+	if (known) {
+		if (known->inode != inode || known->device != device)
+			return 0;
+		if (known->seen != now)
+			known->seen = now;
+		return key;
+	}
 	if (!has_share(user, TABLE_EXECUTABLES))
 		return 0;
 	work = LOOKUP_ONE(blank);
@@ -106,12 +112,13 @@ static __always_inline __u64 note_path(struct file___noted *file, __u64 inode, _
 	work = bpf_map_lookup_elem(&walks, &thread);
 	if (!work)
 		return 0;
-	way = way_from(file);
+	way = way_from(path);
 	way.into = work;
 	bpf_loop(DEPTH_MAX, keep_name, &way, 0);
 	work->kept.inode = inode;
 	work->kept.device = device;
 	work->kept.charged = user;
+	work->kept.seen = now;
 	/* What is longer than there is room for is told as its end, which would be another file's. */
 	if (way.length <= PATH_ROOM) {
 		work->kept.length = way.length;
@@ -168,7 +175,7 @@ static __always_inline bool is_same(const struct process_record *one, const stru
 }
 
 /* Keeps what the calling process is, and returns its key; 0 where there is no room. */
-static __noinline __u64 note_process(__u64 now)
+static __noinline __attribute__((unused)) __u64 note_process(__u64 now)
 {
 	struct task_struct___noted *task = (void *)bpf_get_current_task_btf();
 	struct task_struct___noted *leader = task->group_leader;
@@ -218,7 +225,7 @@ static __noinline __u64 note_process(__u64 now)
 		facts.device = exe->f_inode->i_sb->s_dev;
 		if (!exe->f_inode->i_nlink)
 			facts.traits |= TRAIT_DELETED;
-		facts.path = note_path(exe, facts.inode, facts.device, facts.uid);
+		facts.path = note_path(&exe->f_path, facts.inode, facts.device, facts.uid);
 	}
 	if (!bpf_map_update_elem(&processes, &key, &facts, BPF_NOEXIST)) {
 		charge(facts.uid, TABLE_PROCESSES);

@@ -6,8 +6,10 @@ mod elf;
 #[path = "../frame.rs"]
 #[macro_use]
 mod frame;
+#[path = "../input.rs"]
+mod input;
 
-use frame::Input;
+use input::Input;
 use sockowner_component::{
     Call, Device, Error, Grade, Identity, Limits, Mapping, Memory, Modules, Opened, Opener, Process,
     Registers, Sample, executable_mappings,

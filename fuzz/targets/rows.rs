@@ -6,6 +6,8 @@
 #[path = "../frame.rs"]
 #[macro_use]
 mod frame;
+#[path = "../input.rs"]
+mod input;
 
 use std::ffi::c_void;
 use std::net::TcpListener;
@@ -13,7 +15,7 @@ use std::ops::Range;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
 
-use frame::Input;
+use input::Input;
 use sockowner_capi::owner::{
     GetOwnerModuleFromPidAndInfo, GetOwnerModuleFromTcp6Entry, GetOwnerModuleFromTcpEntry,
     GetOwnerModuleFromUdp6Entry, GetOwnerModuleFromUdpEntry,

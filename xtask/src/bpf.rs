@@ -13,7 +13,8 @@ use crate::gates::Outcome;
 use crate::tests::Report;
 
 /// One object each: what is in one is loaded together or not at all.
-const OBJECTS: [&str; 5] = ["snapshot", "own", "record", "record_state", "record_use"];
+const OBJECTS: [&str; 8] =
+    ["snapshot", "own", "record", "record_state", "record_use", "sample", "sample_plain", "sample_listen"];
 const BYTES: &str = "crates/sockowner/src/sys/linux/bpf";
 
 /// Builds every object and writes its bytes beside the loader.

@@ -38,7 +38,12 @@ pub(crate) const GATES: &[Gate] = &[
     always("tests", "unit, integration, live and doc tests", crate::tests::all),
     always("tidy", "the invariants of the house style", tidy),
     always("release", "cargo build --release, then run `sockowner`", release),
-    always("targets", "the library compiles for other targets, warnings denied", targets),
+    always("targets", "it compiles for other targets, warnings denied", targets),
+    full(
+        "windows",
+        "built by mingw; the tests, the program and the C library under Wine",
+        crate::windows::run,
+    ),
     full("kernel", "the kernel programs on Debian's stock kernel, emulated", crate::kernel::run),
     full("release-tests", "all tests again, optimized", crate::tests::optimized),
     full(
@@ -46,9 +51,11 @@ pub(crate) const GATES: &[Gate] = &[
         "both sources of owners beside each other, 10,000 times",
         crate::tests::differential,
     ),
+    full("record-full", "the recorder's proofs with the full counts", crate::tests::recorder),
     full("contract-full", "the C contract with valgrind and the full counts", crate::tests::contract),
     full("fuzz", "each fuzz target for 30 s, with the address sanitizer", crate::fuzz::run),
     full("stress", "the live tests three more times", crate::tests::stress),
+    full("packages", "deb and rpm: made, compared, installed, used and removed", crate::packages::run),
     full("bench-smoke", "the benchmark on a small load: all answers are right", crate::bench::smoke),
 ];
 
@@ -127,9 +134,17 @@ fn tidy(root: &Path, _: &mut Report) -> Result<Outcome> {
     Ok(if result.fatal == 0 { Outcome::Passed(text) } else { Outcome::Failed(text) })
 }
 
-/// Builds what users build, and runs the program: 0 (found) and 1 (nothing matched) are both answers.
 /// Other C library, other word size, other operating system: each finds what the host's compiler lets pass.
-const TARGETS: [&str; 3] = ["x86_64-unknown-linux-musl", "i686-unknown-linux-gnu", "x86_64-pc-windows-gnu"];
+const TARGETS: [&str; 3] = ["x86_64-unknown-linux-musl", "i686-unknown-linux-gnu", crate::windows::TARGET];
+
+/// What is checked for a target: on another operating system everything that users get, else the library.
+fn checked(target: &str) -> &'static [&'static str] {
+    if target == crate::windows::TARGET {
+        &["sockowner", "sockowner-capi", "sockowner-cli"]
+    } else {
+        &["sockowner"]
+    }
+}
 
 fn targets(root: &Path, _: &mut Report) -> Result<Outcome> {
     let (installed, absent): (Vec<&str>, Vec<&str>) = TARGETS.into_iter().partition(|target| has_std(target));
@@ -137,7 +152,8 @@ fn targets(root: &Path, _: &mut Report) -> Result<Outcome> {
         return Ok(Outcome::Skipped(format!("`rustup target add {}` first", TARGETS.join(" "))));
     }
     for target in &installed {
-        let mut check = cargo(root, &["check", "--package", "sockowner", "--target", target]);
+        let mut check = cargo(root, &["check", "--target", target]);
+        check.args(checked(target).iter().flat_map(|package| ["--package", package]));
         check.env("RUSTFLAGS", "-D warnings");
         match finish(&mut check)? {
             Outcome::Passed(_) => {}
@@ -160,6 +176,7 @@ pub(crate) fn has_std(target: &str) -> bool {
     })
 }
 
+/// Builds what users build, and runs the program: 0 (found) and 1 (nothing matched) are both answers.
 fn release(root: &Path, _: &mut Report) -> Result<Outcome> {
     let built = finish(&mut cargo(root, &["build", "--release"]))?;
     if built != Outcome::Passed(String::new()) {

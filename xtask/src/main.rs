@@ -6,10 +6,14 @@ mod cargo;
 mod fuzz;
 mod gates;
 mod kernel;
+mod packages;
+mod peers;
+mod section;
 mod suite;
 mod summary;
 mod tests;
 mod tidy;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -25,8 +29,14 @@ Usage: cargo xtask COMMAND
   ci --list          list the gates: name, `always` or `--full`, what it does
   bpf                rebuild the kernel programs from bpf/ (clang, bpftool, libbpf's headers)
   bench              measure against others, as root, and write BENCHMARKS.md
+  bench --recorder   what the recorder costs alone, into its section of BENCHMARKS.md
   bench [--size 500x99|2000x5|1m] [--runs N] [--python PATH] [--smoke] [--hold]
                      a part of it, and write nothing; --hold keeps the load for a profiler
+  packages           make the deb and the rpm in target/packages/made
+  windows            build for Windows, and run the tests and the program under Wine
+  windows --bench    what the Windows functions cost under Wine, into its section of BENCHMARKS.md
+  picture            draw docs/*.svg, README's pictures of the list and of watch; as root, with tmux
+  man                write man pages and completions into packaging/, from the program's options
   tidy               test the source tree against the invariants of the house style
   help               print this text
 
@@ -41,6 +51,13 @@ fn main() -> Result<ExitCode> {
         Some((&"ci", rest)) => ci(&root, rest),
         Some((&"bpf", [])) => bpf::write(&root).map(|()| ExitCode::SUCCESS),
         Some((&"bench", rest)) => bench(&root, rest),
+        Some((&"packages", [])) => Ok(exit_code(packages::command(&root)?)),
+        Some((&"windows", [])) => Ok(exit_code(windows::command(&root)?)),
+        Some((&"windows", ["--bench"])) => {
+            Ok(exit_code(matches!(windows::bench(&root)?, gates::Outcome::Passed(_))))
+        }
+        Some((&"man", [])) => bless(&root, "manual", "pages_and_completions"),
+        Some((&"picture", [])) => bless(&root, "live_watch", "the_picture_of"),
         Some((&"tidy", [])) => Ok(exit_code(tidy::run(&root)?.fatal == 0)),
         Some((&("help" | "-h" | "--help"), _)) => {
             print!("{HELP}");
@@ -76,6 +93,13 @@ fn ci(root: &Path, args: &[&str]) -> Result<ExitCode> {
         .iter()
         .filter(|gate| if names.is_empty() { full || !gate.full } else { names.contains(&gate.name) });
     Ok(exit_code(gates::run(root, chosen)?))
+}
+
+/// The tests of the program that compare what is committed write it: they alone know what it should be.
+fn bless(root: &Path, suite: &str, test: &str) -> Result<ExitCode> {
+    let mut tests = cargo::cargo(root, &["test", "--package", "sockowner-cli", "--test", suite]);
+    let status = tests.arg(test).env("SOCKOWNER_BLESS", "1").status();
+    Ok(exit_code(status.context("start cargo")?.success()))
 }
 
 fn bench(root: &Path, args: &[&str]) -> Result<ExitCode> {

@@ -105,6 +105,12 @@ impl Suite {
         self.reasons.extend(skip_reason(line).map(str::to_owned));
     }
 
+    /// It failed for this reason, where there is no other yet.
+    pub(crate) fn fail(&mut self, why: String) {
+        self.failure.get_or_insert(why);
+        self.conclude(None);
+    }
+
     /// Settles whether the suite failed. A failure in which no failed test is named (a crash, a compile error,
     /// a missing summary) still counts as one, so that the total cannot look clean.
     fn conclude(&mut self, status: Option<String>) {

@@ -1,6 +1,6 @@
 //! Which test commands a gate runs, and adding up what they report.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -11,8 +11,9 @@ use crate::gates::Outcome;
 use crate::suite::{self, Suite};
 use crate::summary::{Counts, Harness};
 
-/// Keeps the live tests from nextest: they are run alone, so that their reasons for skipping are seen.
-const NOT_LIVE: &str = "not binary(/^live(_|$)/)";
+/// Keeps the live tests from nextest: they are run alone, so that their reasons for skipping are seen. And those under
+/// Wine: they take what the gate `windows` builds, and it runs them.
+const ORDINARY: &str = "not binary(/^(live|wine)(_|$)/)";
 
 /// What the tests of all gates so far reported.
 #[derive(Default)]
@@ -22,7 +23,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    fn add(&mut self, name: &str, suite: &Suite) {
+    pub(crate) fn add(&mut self, name: &str, suite: &Suite) {
         self.counts += suite.counts;
         let silent = suite.counts.skipped.saturating_sub(suite.reasons.len() as u64);
         if silent > 0 {
@@ -35,30 +36,57 @@ impl Report {
     pub(crate) fn print(&self) {
         if !self.reasons.is_empty() {
             println!("\nskipped tests, and why");
-            self.reasons.iter().for_each(|reason| println!("  {reason}"));
+            for line in by_reason(&self.reasons) {
+                println!("  {line}");
+            }
         }
         println!("\ntotal: {}", self.counts);
     }
 }
 
+/// Each reason once, with the first of the tests that have it and how many more do; from `NAME: why`.
+fn by_reason(reasons: &BTreeSet<String>) -> Vec<String> {
+    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for reason in reasons {
+        let (name, why) = reason.split_once(": ").unwrap_or(("", reason));
+        names.entry(why).or_default().push(name);
+    }
+    let line = |(why, names): (&str, Vec<&str>)| match names.as_slice() {
+        [first, others @ ..] if !others.is_empty() => format!("{first} and {} more: {why}", others.len()),
+        names => format!("{}: {why}", names.concat()),
+    };
+    names.into_iter().map(line).collect()
+}
+
 /// Every test once.
 pub(crate) fn all(root: &Path, report: &mut Report) -> Result<Outcome> {
-    every_test(root, &[], report)
+    every_test(root, &[], &[], report)
 }
 
-/// Every test once, as the release profile compiles it.
+/// Every test once, optimized as the release profile has it, but each crate by itself: to optimize all crates of each test
+/// program together takes longer than all tests.
 pub(crate) fn optimized(root: &Path, report: &mut Report) -> Result<Outcome> {
-    every_test(root, &["--release"], report)
+    let by_crate = [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")];
+    every_test(root, &["--release"], &by_crate, report)
 }
 
-fn every_test(root: &Path, profile: &[&str], report: &mut Report) -> Result<Outcome> {
-    let with = |args: &[&str]| cargo(root, &[args, profile].concat());
+fn every_test(
+    root: &Path,
+    profile: &[&str],
+    settings: &[(&str, &str)],
+    report: &mut Report,
+) -> Result<Outcome> {
+    let with = |args: &[&str]| {
+        let mut command = cargo(root, &[args, profile].concat());
+        command.envs(settings.iter().copied());
+        command
+    };
     if let Some(why) = missing(root, "nextest") {
         println!("with `cargo test`, for want of nextest ({why})");
         let everything = with(&["test", "--workspace", "--no-fail-fast"]);
         return run(vec![("cargo test".into(), everything, Harness::Libtest)], report);
     }
-    let ordinary = with(&["nextest", "run", "--workspace", "--no-fail-fast", "-E", NOT_LIVE]);
+    let ordinary = with(&["nextest", "run", "--workspace", "--no-fail-fast", "-E", ORDINARY]);
     let mut suites = vec![("nextest".into(), ordinary, Harness::Nextest)];
     for (package, target) in live_suites(root)? {
         let command = with(&["test", "-p", &package, "--test", &target]);
@@ -73,6 +101,14 @@ pub(crate) fn differential(root: &Path, report: &mut Report) -> Result<Outcome> 
     let mut command = cargo(root, &["test", "-p", "sockowner", "--test", "live_bpf", "--", "churn"]);
     command.env("SOCKOWNER_FULL", "1");
     run(vec![("sockowner live_bpf, in full".into(), command, Harness::Libtest)], report)
+}
+
+/// Half a million connections, each of which the recorder has to have noted, or counted.
+pub(crate) fn recorder(root: &Path, report: &mut Report) -> Result<Outcome> {
+    let args = ["test", "-p", "sockowner", "--test", "live_record", "--", "what_comes_and_goes"];
+    let mut command = cargo(root, &args);
+    command.env("SOCKOWNER_FULL", "1");
+    run(vec![("sockowner live_record, in full".into(), command, Harness::Libtest)], report)
 }
 
 /// The C contract with what takes minutes: under valgrind, and with all the calls that it demands.
@@ -181,6 +217,13 @@ mod outcomes {
         report.add("live", &suite);
         let lines: Vec<&str> = report.reasons.iter().map(String::as_str).collect();
         assert_eq!(lines, ["live: 1 skipped without a stated reason", "netns: no privilege"]);
+    }
+
+    #[test]
+    fn a_reason_that_several_tests_have_is_told_once() {
+        let reasons = ["a: no root", "b: no root", "c: no root", "d: no clang: not found"].map(String::from);
+        let lines = by_reason(&reasons.into());
+        assert_eq!(lines, ["d: no clang: not found", "a and 2 more: no root"]);
     }
 
     #[test]

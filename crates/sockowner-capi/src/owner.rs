@@ -39,9 +39,10 @@ macro_rules! entry {
                 // SAFETY: as above; rows of this layout have `$len` bytes.
                 let row = unsafe { bytes::<$len>(row) }?;
                 let (pid, words) = $layout.owner(&row).ok_or(Code::INVALID_PARAMETER)?;
+                let bound_at = $layout.created(&row).unwrap_or(0);
                 // SAFETY: as above.
                 let buffer = unsafe { Buffer::new(buffer, size?) };
-                answer(pid, &words, class, buffer)
+                answer(pid, &words, bound_at, class, buffer)
             })
         }
     };
@@ -73,16 +74,22 @@ pub unsafe extern "system" fn GetOwnerModuleFromPidAndInfo(
         let words = mib::info(&words).ok_or(Code::INVALID_PARAMETER)?;
         // SAFETY: as above.
         let buffer = unsafe { Buffer::new(buffer, size) };
-        answer(pid, &words, class, buffer)
+        answer(pid, &words, 0, class, buffer)
     })
 }
 
 /// Arguments are judged before the owner, the owner before the size of the buffer.
-fn answer(pid: u32, words: &[u64; INFO_LEN], class: c_int, buffer: Buffer) -> Result<(), Code> {
+fn answer(
+    pid: u32,
+    words: &[u64; INFO_LEN],
+    bound_at: u64,
+    class: c_int,
+    buffer: Buffer,
+) -> Result<(), Code> {
     if class != BASIC {
         return Err(Code::INVALID_PARAMETER);
     }
-    let identity = info::identity(pid, words)?;
+    let identity = info::identity(pid, words, bound_at)?;
     module::write(&sockowner::module_of(&identity)?, buffer)
 }
 

@@ -1,8 +1,9 @@
 //! One table: which sockets, which rows, how large.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use sockowner::{Address, Entry, Family, Filter, Protocol, Query, Socket, State};
+use sockowner::{Address, Entry, Family, Filter, Owning, Protocol, Query, Recorded, Socket, State};
 use sockowner_wire::mib::{Detail, INFO_LEN, Layout, Row, STATE_BOUND, Side, tcp_state};
 
 use crate::argument::Buffer;
@@ -40,7 +41,10 @@ impl Asked {
             survey.retain(|socket| self.takes(socket));
             buffer.check(self.size(survey.sockets().len())?)?;
             let (entries, _) = query.owners_of(survey)?.into_parts();
-            return self.write(collected(entries.iter().map(|entry| self.owned_row(entry)))?, buffer);
+            let owning = query.owning(&entries);
+            let rows =
+                entries.iter().zip(&owning).map(|(entry, owning)| self.owned_row(entry, owning.as_ref()));
+            return self.write(collected(rows)?, buffer);
         }
         let (mut sockets, _) = query.sockets(&self.filter())?;
         sockets.retain(|socket| self.takes(socket));
@@ -96,7 +100,6 @@ impl Asked {
             remote: endpoint.remote.as_ref().map_or_else(|| self.nobody(), side),
             state: self.state(endpoint.state).unwrap_or(0),
             pid: 0,
-            // Nothing on a running system keeps the time of a bind.
             created: 0,
             info: [0; INFO_LEN],
         }
@@ -107,16 +110,30 @@ impl Asked {
         Side { ip, scope: 0, port: 0 }
     }
 
-    fn owned_row(self, entry: &Entry) -> Row {
+    fn owned_row(self, entry: &Entry, owning: Option<&Owning>) -> Row {
         let mut row = self.row(&entry.socket);
-        // The number of a process that has ended may be another's.
-        let owner = entry.attribution.primary_owner().filter(|_| !entry.attribution.has_exited());
-        if let Some((process, _)) = owner {
-            row.pid = process.pid;
-            row.info = info::words(entry, process);
+        if let Some(owning) = owning {
+            row.pid = owning.process.pid;
+            row.info = info::words(entry, owning);
+        }
+        // Without a recorder nobody knows.
+        row.created = entry.record.known().and_then(Recorded::bound_at).map_or(0, file_time);
+        if let Some(told) = entry.socket.row_owner() {
+            info::told(&mut row, told, entry.attribution.reason());
         }
         row
     }
+}
+
+/// A `FILETIME`: 100 ns since the begin of 1601, in whole milliseconds, for the wall clock tells no finer what was noted by
+/// another; 0, which is "not known", for what does not fit.
+fn file_time(time: SystemTime) -> u64 {
+    const PER_MILLISECOND: u64 = 10_000;
+    /// From 1601 to 1970.
+    const EPOCH: u64 = 11_644_473_600_000;
+    let since = time.duration_since(UNIX_EPOCH).ok();
+    let since = since.and_then(|since| u64::try_from((since + Duration::from_micros(500)).as_millis()).ok());
+    since.and_then(|since| since.checked_add(EPOCH)?.checked_mul(PER_MILLISECOND)).unwrap_or(0)
 }
 
 fn side(address: &Address) -> Side {
@@ -148,5 +165,18 @@ mod tests {
                 assert_eq!(reservations, 2, "the rows, and the table");
             }
         }
+    }
+
+    #[test]
+    fn a_file_time_counts_from_1601_in_milliseconds() {
+        assert_eq!(file_time(UNIX_EPOCH), 116_444_736_000_000_000);
+        // The year 2000.
+        assert_eq!(file_time(UNIX_EPOCH + Duration::from_secs(946_684_800)), 125_911_584_000_000_000);
+        let told = |nanos| file_time(UNIX_EPOCH + Duration::from_nanos(nanos)) - file_time(UNIX_EPOCH);
+        assert_eq!([0, 499_999, 500_000, 1_499_999].map(told), [0, 0, 10_000, 10_000]);
+        assert_eq!(file_time(UNIX_EPOCH - Duration::from_secs(1)), 0);
+        // Not every system has such a time.
+        let far = UNIX_EPOCH.checked_add(Duration::from_secs(1 << 50));
+        assert_eq!(far.map_or(0, file_time), 0);
     }
 }

@@ -12,14 +12,15 @@ use crate::table::{Asked, Part};
 const AF_INET: u32 = 2;
 /// `AF_INET6` of Windows.
 const AF_INET6: u32 = 23;
-/// `AF_INET6` of Linux: a program that was built here has this one.
+/// `AF_INET6` of Linux: a program that was built there has this one.
 const AF_INET6_LINUX: u32 = 10;
 
-/// `AF_INET6`, or not; `None` for anything else.
+/// `AF_INET6`, or not; on Windows Linux' number is none.
 fn is_v6(family: u32) -> Result<bool, Code> {
     match family {
         AF_INET => Ok(false),
-        AF_INET6 | AF_INET6_LINUX => Ok(true),
+        AF_INET6 => Ok(true),
+        AF_INET6_LINUX if !cfg!(windows) => Ok(true),
         _ => Err(Code::INVALID_PARAMETER),
     }
 }

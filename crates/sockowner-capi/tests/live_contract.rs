@@ -23,6 +23,7 @@ mod live_contract {
     mod life;
     mod module_names;
     mod programs;
+    mod recorded;
     mod row;
     mod service;
     mod surface;
@@ -30,7 +31,8 @@ mod live_contract {
     mod workshop;
 
     pub(crate) fn main() -> std::process::ExitCode {
-        let suite = sockowner_testkit::stage::Suite::new(&[module_names::TESTS, life::TESTS, tables::TESTS]);
+        let tables = [module_names::TESTS, life::TESTS, tables::TESTS, recorded::TESTS];
+        let suite = sockowner_testkit::stage::Suite::new(&tables);
         // Ends here where the command line is wrong, before there is anything to be left behind.
         libtest_mimic::Arguments::from_args();
         let workshop = workshop::Workshop::open();

@@ -1,5 +1,6 @@
 //! One endpoint in full, for people: what is known, how it is known, and what is not.
 
+mod component;
 mod roles;
 
 use std::ffi::OsString;
@@ -8,13 +9,17 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use sockowner::{
-    Container, Entry, Evidence, Executable, Family, FileId, Holder, Manager, Match, Pattern, Process, Service,
+    Container, Entry, Evidence, Executable, Family, FileId, Holder, Manager, Match, Pattern, Process, Reason,
+    Service, State,
 };
 
 use crate::block::Block;
 use crate::messages::Hidden;
 use crate::text::{shown, shown_os, shown_word};
-use crate::{clock, list, naming};
+use crate::{clock, list, naming, netns};
+
+/// Sockets have a user, a cgroup and numbers of their own, processes a mount namespace. On Windows none of that.
+const IS_LINUX: bool = cfg!(target_os = "linux");
 
 /// Explains endpoints, each below the other.
 #[derive(Debug)]
@@ -36,7 +41,12 @@ impl Page {
         let mut block = Block::new(out, self.width);
         block.head(&entry.socket.endpoint)?;
         if entry.matched == Some(Match::Wildcard) {
-            let serves = format!("wildcard: it listens on every address, so it serves {} too", self.asked);
+            let serves = if is_closed(entry) {
+                "it listened on every address, so it served"
+            } else {
+                "it listens on every address, so it serves"
+            };
+            let serves = format!("wildcard: {serves} {} too", self.asked);
             block.sentence("match", &serves)?;
         }
         if entry.changed {
@@ -61,14 +71,15 @@ impl Page {
         process: &Process,
         evidence: Evidence,
     ) -> io::Result<()> {
-        block.datum("owner", &format!("{}, pid {}", shown_os(&process.name), process.pid))?;
+        block.datum("owner", &format!("{}, {}", shown_os(&process.name), naming::pid(process.pid)))?;
         block.sentence("", &self.evidence(entry, evidence))?;
         executable(block, process)?;
         let uid = process.uid.map(|uid| format!("uid {uid}"));
         let user = match (&process.user, uid) {
             (Some(name), Some(uid)) => format!(" by user {} ({uid})", shown(name)),
+            (Some(name), None) => format!(" by user {}", shown(name)),
             (None, Some(uid)) => format!(" by {uid}"),
-            (_, None) => String::new(),
+            (None, None) => String::new(),
         };
         block.datum("", &format!("started {}{user}", self.started(process)))?;
         if let Some(words) = &process.command_line {
@@ -101,7 +112,13 @@ impl Page {
 
     fn started(&self, process: &Process) -> String {
         let time = process.start.time.and_then(|time| clock::local(time, &self.zone));
-        time.unwrap_or_else(|| format!("{} clock ticks after boot", process.start.ticks))
+        time.unwrap_or_else(|| {
+            if IS_LINUX {
+                format!("{} clock ticks after boot", process.start.ticks)
+            } else {
+                "at a time that is not known".to_owned()
+            }
+        })
     }
 
     fn candidates(&self, block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
@@ -118,10 +135,23 @@ impl Page {
     }
 }
 
+/// Told from the record alone: the kernel has no row of it.
+fn is_closed(entry: &Entry) -> bool {
+    let is_recorded = entry.record.known().is_some_and(|recorded| recorded.closed_at.is_some());
+    is_recorded && entry.socket.endpoint.state == State::CLOSE
+}
+
 fn unowned(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
     match entry.attribution.reason() {
         Some(reason) => {
-            let words = format!("{} {}", naming::reason(reason), reason.sentence());
+            let sentence = match reason {
+                Reason::NotPermitted if is_closed(entry) => {
+                    "who had it last is recorded, for root, its group, and whose process it was"
+                }
+                _ if is_closed(entry) => "who had it last is not recorded, or nobody ever had",
+                _ => reason.sentence(),
+            };
+            let words = format!("{} {sentence}", naming::reason(reason));
             block.sentence("owner", &words)
         }
         None => block.sentence("owner", "not asked for"),
@@ -149,7 +179,7 @@ fn executable(block: &mut Block<'_, impl Write>, process: &Process) -> io::Resul
 
 /// The words as a shell would take them. A program that overwrites its arguments with a title leaves the rest of them
 /// empty; those are counted instead of shown.
-fn command_line(words: &[OsString]) -> String {
+pub(crate) fn command_line(words: &[OsString]) -> String {
     let empty = words.iter().rev().take_while(|word| word.is_empty()).count();
     let shown = if empty > 1 { &words[..words.len() - empty] } else { words };
     let line = shown.iter().map(|word| shown_word(word)).collect::<Vec<_>>().join(" ");
@@ -161,6 +191,7 @@ fn doubt(executable: &Executable) -> Option<String> {
     let why = match (executable.deleted, executable.verified) {
         (true, _) => "deleted since it was started",
         (false, true) => return None,
+        (false, false) if !IS_LINUX => "not verified",
         (false, false) => "as its own mount namespace has it, not verified",
     };
     let file = executable.file.map(file).unwrap_or_default();
@@ -177,8 +208,16 @@ fn file(file: FileId) -> String {
 
 /// Service, container and cgroup of the socket's making.
 fn place(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
+    if !IS_LINUX {
+        let known = entry.service.as_ref().or_else(|| entry.attribution.primary_owner()?.0.service.as_ref());
+        return match known {
+            Some(service) => block.datum("service", &service_in_words(service)),
+            None => block.datum("service", "none that is known"),
+        };
+    }
     let path = entry.cgroup.as_ref().map(|cgroup| cgroup.path.as_deref());
     let unknown = match path {
+        None if is_closed(entry) => Some("not known: not recorded"),
         None => Some("not known: the kernel tells no cgroup of this socket"),
         Some(None) => Some("not known: the cgroup was removed, or lies outside your view"),
         Some(Some(_)) => None,
@@ -228,11 +267,17 @@ fn container_lines(block: &mut Block<'_, impl Write>, container: &Container) -> 
 fn user(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
     let value = match (&entry.user, entry.socket.uid) {
         (Some(name), Some(uid)) => format!("{} (uid {uid})", shown(name)),
-        (_, Some(uid)) => format!("uid {uid}, which has no name"),
-        (_, None) => "not known: the kernel tells none of a socket without a file".to_owned(),
+        (Some(name), None) => shown(name).into_owned(),
+        (None, Some(uid)) => format!("uid {uid}, which has no name"),
+        // A socket has none there: its owner's stands with the owner.
+        (None, None) if !IS_LINUX => return Ok(()),
+        (None, None) => "not known: the kernel tells none of a socket without a file".to_owned(),
     };
     block.datum("user", &value)
 }
+
+/// What a process has a socket by.
+const DESCRIPTOR: &str = if IS_LINUX { "fd" } else { "handle" };
 
 /// More descriptors of one process are counted; JSON has them all.
 const FDS_SHOWN: usize = 16;
@@ -252,19 +297,23 @@ fn holders(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
         } else {
             format!(" thread {tid}, which has a table of its own,")
         };
-        let mut fds: Vec<_> = table.iter().take(FDS_SHOWN).map(|holder| holder.fd.to_string()).collect();
-        if table.len() > FDS_SHOWN {
-            fds.push(format!("and {} more", table.len() - FDS_SHOWN));
+        // Of a native program's under Wine, and of one that Wine's table names, no handle is known.
+        let known: Vec<_> = table.iter().map(|holder| holder.fd).filter(|&fd| fd >= 0).collect();
+        let mut fds: Vec<_> = known.iter().take(FDS_SHOWN).map(ToString::to_string).collect();
+        if known.len() > FDS_SHOWN {
+            fds.push(format!("and {} more", known.len() - FDS_SHOWN));
         }
-        let mut line =
-            format!("{} pid {}{thread} fd {}", shown_os(&process.name), process.pid, fds.join(", "));
+        let mut line = format!("{} {}{thread}", shown_os(&process.name), naming::pid(process.pid));
+        if !fds.is_empty() {
+            line = format!("{line} {DESCRIPTOR} {}", fds.join(", "));
+        }
         let path = |process: &Process| process.executable.as_ref().map(|executable| executable.path.clone());
         if let Some(path) =
             path(process).filter(|own| owner.and_then(|owner| path(owner)).as_ref() != Some(own))
         {
             line = format!("{line}, {}", shown_os(path.as_os_str()));
         }
-        if owner.is_some_and(|owner| owner.uid != process.uid) {
+        if owner.is_some_and(|owner| (owner.uid, &owner.user) != (process.uid, &process.user)) {
             let user = naming::user(process.uid, process.user.as_deref());
             line = format!("{line}, user {}", user.as_deref().unwrap_or("not known"));
         }
@@ -276,15 +325,22 @@ fn holders(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
 
 fn socket(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
     let socket = &entry.socket;
-    let inode = match socket.inode {
-        0 => "no inode (no file stands for it)".to_owned(),
-        inode => format!("inode {inode}"),
-    };
-    let mut facts = format!("{inode}, cookie {}", socket.cookie);
-    if let Some(netns) = socket.netns {
-        facts = format!("{facts}, network namespace {netns}");
+    if IS_LINUX {
+        let inode = match socket.inode {
+            0 => "no inode (no file stands for it)".to_owned(),
+            inode => format!("inode {inode}"),
+        };
+        let mut facts = format!("{inode}, cookie {}", socket.cookie);
+        if let Some(netns) = socket.netns {
+            let called =
+                netns::name(entry).map_or_else(|| netns.to_string(), |name| format!("{name} ({netns})"));
+            facts = format!("{facts}, network namespace {called}");
+        }
+        block.datum("socket", &facts)?;
+        if socket.is_subflow {
+            block.sentence("", "a subflow of the MPTCP socket with the same inode")?;
+        }
     }
-    block.datum("socket", &facts)?;
     if let Some(interface) = socket.interface {
         block.datum("", &format!("bound to interface {}", shown(&interface.to_string())))?;
     }

@@ -1,4 +1,21 @@
-//! The texts below the options.
+//! The texts below the options: what is the same everywhere here, the rest in a file for each system.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod windows;
+
+#[cfg(all(target_os = "linux", feature = "tui"))]
+pub(crate) use linux::WATCH;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{LONG, LONG_ABOUT, RECORD, SHARE, SHORT, WAIT, WHO};
+#[cfg(all(not(target_os = "linux"), feature = "tui"))]
+pub(crate) use windows::WATCH;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use windows::{LONG, LONG_ABOUT, SHORT, WAIT, WHO};
+
+/// What the program is, in a line.
+pub(crate) const ABOUT: &str = "Who owns this socket? Lists endpoints with their processes";
 
 /// Both forms of the command line.
 pub(crate) const USAGE: &str = "\
@@ -13,26 +30,37 @@ pub(crate) const TEMPLATE: &str = "\
 Options:
 {options}{after-help}";
 
-/// Below `-h`.
-pub(crate) const SHORT: &str =
-    "Exit: 0 found, 1 none, 2 error, 3 --strict. More: --help, status, share, record";
-
-/// Below `--help`.
-pub(crate) const LONG: &str = "\
+/// The text below `--help`.
+macro_rules! long {
+    (
+        protocols: $protocols:literal, user: $user:literal, unit: $unit:literal, examples: $examples:literal,
+        commands: $commands:literal, end: $end:literal
+    ) => {
+        concat!(
+            "\
 Columns:
-  PROTO    tcp or udp; tcp6 or udp6 for an IPv6 socket
-  USER     the socket's user
+  PROTO    ",
+            $protocols,
+            " for an IPv6 socket
+  USER     ",
+            $user,
+            "
   PID, PROCESS
-           who holds it; of several processes the one that started first, and how
-           many more. Where none is shown the reason stands in its place
-  UNIT     the unit or container that it was made in, else its owner's.
-           Only the system's stand bare: user/1000/ssh.service is named by user 1000,
-           container/ssh.service inside a container, and what begins with ?/ by a
-           path that does not tell who named it
-  Names with characters that cannot be seen are shown in quotes, those escaped as
-  \\xNN or \\u{NNNN}.
+           who holds it; of several processes the one that started first, and
+           how many more. Where none is shown the reason stands in its place
+  UNIT     ",
+            $unit,
+            "
+  Names with characters that cannot be seen are shown in quotes, those escaped
+  as \\xNN or \\u{NNNN}.
 
   Values of one option are alternatives, different options must all be met.
+
+Formats:
+  -o takes names from '-o help', with commas between them; so does --sort, where
+  '-' before a name has the last first. Numbers and addresses go by their size.
+  --json is one document with what could not be read; --jsonl and --csv tell
+  that on stderr. --csv has other columns than the table: no two are in one.
 
 Examples:
   sockowner -tl                           who listens on TCP
@@ -40,58 +68,114 @@ Examples:
   sockowner who udp/127.0.0.1:53          one address, one protocol
   sockowner who 10.0.0.5:40112 1.1.1.1:443
                                           one connection
-  sockowner --unit nginx                  what nginx.service has
-  sockowner --user www-data --state established,close-wait
+",
+            $examples,
+            "
+  sockowner -o local,process,path --sort -local_port
+  sockowner --csv > endpoints.csv
   sockowner --json | jq '.endpoints[].owner.pid'
 
 Other commands:
-  sockowner status                        where owners come from here, what was refused
-                                          and how to enable it
-  sockowner share enable|disable|status   let a group see the owners of all sockets
-  sockowner record start|stop|run|status  have the kernel note who makes and uses sockets
-
+  sockowner wait tcp/:8080 --timeout 30   until somebody listens there
+  sockowner watch                         see endpoints come, change and go, on
+                                          the whole screen
+  sockowner status                        where owners come from here, what was
+                                          refused and how to enable it
+",
+            $commands,
+            "\
 Exit status:
   0  found, also where the owner is not known
   1  nothing matched
   2  wrong usage, or a failure
   3  with --strict: something is missing for want of permission
 
-Without root your own processes are shown in full; of others all that is public:
-endpoints, states, users, units and containers.";
+",
+            $end
+        )
+    };
+}
 
-/// Below the help of `who`.
-pub(crate) const WHO: &str = "\
-ENDPOINT is ADDRESS:PORT or :PORT, IPv6 addresses in brackets, tcp/ or udp/ before it
-for one protocol. A connection is two of them, the local one first. All that match are
-explained, listeners first; an address also finds the wildcard listener that serves it.
+/// The text below the help of `wait`.
+macro_rules! wait {
+    (example: $example:literal, by: $by:literal) => {
+        concat!(
+            "\
+ENDPOINT is as for `who`: :8080 is any address and protocol, tcp/:8080 one
+protocol. A listener on every address listens at each; so does a UDP socket
+without a fixed peer. Prints the lines that the list has of it. No process is
+looked at until somebody listens.
+",
+            "
+To end whoever has a port is left to ",
+            $by,
+            ", on purpose.
 
+Examples:
+  sockowner wait tcp/:8080 --timeout 30 && curl http://localhost:8080/
+",
+            $example,
+            "
+Exit: 0 somebody listens, 1 nobody did until the timeout, 2 wrong usage or a
+failure, 3 with --strict where something is missing for want of permission."
+        )
+    };
+}
+
+/// The text below the help of `who`.
+macro_rules! who {
+    (
+        protocol: $protocol:literal, closed: $closed:literal, zone: $zone:literal, examples: $examples:literal
+    ) => {
+        concat!(
+            "\
+ENDPOINT is ADDRESS:PORT or :PORT, IPv6 addresses in brackets, ",
+            $protocol,
+            " before it for one protocol. A connection is two of them, the local one
+first. All that match are explained, listeners first; an address also finds the
+wildcard listener that serves it.
+
+",
+            $closed,
+            "\
 Examples:
   sockowner who :22
   sockowner who tcp/127.0.0.1:5432
-  sockowner who '[fe80::1%eth0]:22'
+  sockowner who ",
+            $zone,
+            "
   sockowner who 10.0.0.5:40112 1.1.1.1:443
+",
+            $examples,
+            "
+Exit: 0 found, 1 nothing matched, 2 wrong usage or a failure, 3 with --strict
+where something is missing for want of permission."
+        )
+    };
+}
 
-Exit: 0 found, 1 nothing matched, 2 wrong usage or a failure, 3 with --strict where
-something is missing for want of permission.";
+/// The text below the help of `watch`.
+#[cfg(feature = "tui")]
+macro_rules! watch {
+    ($namespaces:literal, $many:literal) => {
+        concat!(
+            "\
+Listeners stand first, then what came last. + is new (green), ~ is changed
+(yellow), - is closed (red), ? is not in the last list, which is incomplete.
+Keys: up and down, / filter, s sort, g group, Enter all that is known of one,
+y copy as JSON, space freeze, ? help, q quit.
+",
+            $namespaces,
+            "
+",
+            $many,
+            "\
+-o, --sort, --csv, --json, --jsonl and --no-header need --once. NO_COLOR is
+obeyed. Exit: 0, 2 wrong usage or a failure; with --once as the list."
+        )
+    };
+}
 
-/// Below the help of `share`.
-pub(crate) const SHARE: &str = "\
-Needs root. Iterators of the kernel are pinned in /run/sockowner/bpf until `disable` or
-the next start of the machine. WHOEVER IS IN THE GROUP SEES THE CONNECTIONS OF EVERY
-USER, and which processes have them. Everybody else sees the owners of his own sockets.";
-
-/// Below the help of `record`.
-pub(crate) const RECORD: &str = "\
-Needs root, and Linux 5.17. From `start` to `stop`, or the next start of the machine, the
-kernel notes who creates, binds, listens on and accepts each TCP and UDP socket, and
-when; a closed one is kept for ten minutes. That goes on where no process of sockowner
-lives, but one has to tend the tables, or they fill up. No hook can refuse a call.
-ROOT AND WHOEVER IS IN THE GROUP CAN READ IT, FOR THE SOCKETS OF EVERY USER.
-
-Every socket, connection and process that uses one costs a little. `--first-use`
-(Linux 6.3) costs something at EACH SEND AND RECEIVE of every socket of the machine: it
-finds who uses connections that were accepted without asking for the peer's address.
-To end that alone, `start` again without it.
-
-Exit: 0 done, also where it was so already; 1 `status` finds nothing recorded; 2 wrong
-usage, a failure, or no hook can be had.";
+#[cfg(feature = "tui")]
+use watch;
+use {long, wait, who};

@@ -1,44 +1,76 @@
-//! The JSON document. Its keys and words are interface: they change only together with `SCHEMA`.
+//! The JSON document, and lines of JSON. Their keys and words are interface: they change only together with `SCHEMA`; keys
+//! may be added.
 //!
 //! Fields stand in the order in which they are written. Names that are not UTF-8 have U+FFFD in their place.
 
+mod harmless;
 mod roles;
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::{Serialize, Serializer};
-use sockowner::{Attribution, Candidate, Entry, Evidence, Manager, Process, Reason, Snapshot};
+use serde::Serialize;
+use serde_json::Serializer;
+use sockowner::{Attribution, Candidate, Entry, Evidence, Manager, Process, Reason};
 
+use self::harmless::Harmless;
 use self::roles::Roles;
 use crate::clock;
 
 const SCHEMA: u32 = 1;
 
-/// Writes `snapshot` as one document and a line feed.
-pub(crate) fn write(out: &mut impl Write, snapshot: &Snapshot) -> io::Result<()> {
-    let document = Document { schema: SCHEMA, endpoints: snapshot, gaps: snapshot };
-    serde_json::to_writer(&mut *out, &document)?;
+/// Writes `entries` as one document and a line feed; one after the other, so that none is in memory twice.
+pub(crate) fn write<R: Borrow<Entry>>(
+    out: &mut impl Write,
+    entries: &[R],
+    gaps: &[sockowner::Gap],
+) -> io::Result<()> {
+    let document = Document { schema: SCHEMA, endpoints: entries, gaps };
+    document.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
     out.write_all(b"\n")
 }
 
+/// Writes `entries` as a line each. Gaps have no line: they are for stderr to tell.
+pub(crate) fn write_lines<R: Borrow<Entry>>(out: &mut impl Write, entries: &[R]) -> io::Result<()> {
+    for entry in entries {
+        let line = Line { schema: SCHEMA, endpoint: Endpoint::new(entry.borrow()) };
+        line.serialize(&mut Serializer::with_formatter(&mut *out, Harmless))?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}
+
+/// One endpoint as a document has it, in lines.
+#[cfg(feature = "tui")]
+pub(crate) fn endpoint(entry: &Entry) -> io::Result<String> {
+    let written = harmless::lines(&serde_json::to_string_pretty(&Endpoint::new(entry))?)?;
+    String::from_utf8(written).map_err(io::Error::other)
+}
+
 #[derive(Serialize)]
-struct Document<'a> {
+struct Document<'a, R: Borrow<Entry>> {
     schema: u32,
     #[serde(serialize_with = "endpoints")]
-    endpoints: &'a Snapshot,
+    endpoints: &'a [R],
     #[serde(serialize_with = "gaps")]
-    gaps: &'a Snapshot,
+    gaps: &'a [sockowner::Gap],
 }
 
-fn endpoints<S: Serializer>(snapshot: &Snapshot, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(snapshot.entries().iter().map(Endpoint::new))
+#[derive(Serialize)]
+struct Line<'a> {
+    schema: u32,
+    #[serde(flatten)]
+    endpoint: Endpoint<'a>,
 }
 
-fn gaps<S: Serializer>(snapshot: &Snapshot, to: S) -> Result<S::Ok, S::Error> {
-    to.collect_seq(snapshot.gaps().iter().map(|gap| Gap {
+fn endpoints<S: serde::Serializer, R: Borrow<Entry>>(entries: &[R], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(entries.iter().map(|entry| Endpoint::new(entry.borrow())))
+}
+
+fn gaps<S: serde::Serializer>(gaps: &[sockowner::Gap], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(gaps.iter().map(|gap| Gap {
         source: gap.source,
         object: &gap.object,
         reason: gap.reason.as_str(),
@@ -64,8 +96,11 @@ struct Endpoint<'a> {
     remote_address: Option<String>,
     remote_port: Option<u16>,
     netns: Option<u64>,
-    inode: u64,
-    cookie: u64,
+    netns_name: Option<&'a str>,
+    /// Windows has neither.
+    inode: Option<u64>,
+    cookie: Option<u64>,
+    subflow: bool,
     uid: Option<u32>,
     user: Option<&'a str>,
     cgroup: Option<Cgroup<'a>>,
@@ -77,6 +112,7 @@ struct Endpoint<'a> {
     reason: Option<&'static str>,
     roles: Roles<'a>,
     created_at: Option<String>,
+    closed_at: Option<String>,
     #[serde(rename = "match", skip_serializing_if = "Option::is_none")]
     matched: Option<&'static str>,
     changed: bool,
@@ -114,10 +150,12 @@ struct Owner<'a> {
     comm: Cow<'a, str>,
     path: Option<Cow<'a, str>>,
     path_verified: bool,
+    deleted: bool,
     exe: Option<File>,
     uid: Option<u32>,
     user: Option<&'a str>,
     service: Option<Service<'a>>,
+    container: Option<Container<'a>>,
     exited: bool,
     evidence: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +172,8 @@ struct File {
 struct Holder<'a> {
     pid: u32,
     tid: u32,
-    fd: i32,
+    /// Not known of those that no handle was seen of.
+    fd: Option<i32>,
     start_time: Option<String>,
     name: Cow<'a, str>,
     path: Option<Cow<'a, str>>,
@@ -162,8 +201,10 @@ impl<'a> Endpoint<'a> {
             remote_address: endpoint.remote.map(|remote| remote.host().to_string()),
             remote_port: endpoint.remote.map(|remote| remote.port),
             netns: socket.netns,
-            inode: socket.inode,
-            cookie: socket.cookie,
+            netns_name: entry.netns_name.as_deref(),
+            inode: cfg!(target_os = "linux").then_some(socket.inode),
+            cookie: cfg!(target_os = "linux").then_some(socket.cookie),
+            subflow: socket.is_subflow,
             uid: socket.uid,
             user: entry.user.as_deref(),
             cgroup: entry.cgroup.as_ref().map(|cgroup| Cgroup {
@@ -178,6 +219,7 @@ impl<'a> Endpoint<'a> {
             reason: entry.attribution.reason().map(Reason::as_str),
             roles: Roles::new(entry),
             created_at: roles::created_at(entry),
+            closed_at: roles::closed_at(entry),
             matched: entry.matched.map(sockowner::Match::as_str),
             changed: entry.changed,
         }
@@ -189,7 +231,7 @@ fn holders(attribution: &Attribution) -> Vec<Holder<'_>> {
     list.map(|holder| Holder {
         pid: holder.process.pid,
         tid: holder.tid,
-        fd: holder.fd,
+        fd: (holder.fd >= 0).then_some(holder.fd),
         start_time: start_time(&holder.process),
         name: lossy(&holder.process.name),
         path: path(&holder.process),
@@ -209,12 +251,14 @@ impl<'a> Owner<'a> {
             comm: lossy(&process.comm),
             path: path(process),
             path_verified: executable.is_some_and(|executable| executable.verified),
+            deleted: executable.is_some_and(|executable| executable.deleted),
             exe: executable
                 .and_then(|executable| executable.file)
                 .map(|file| File { device: file.device, inode: file.inode }),
             uid: process.uid,
             user: process.user.as_deref(),
             service: process.service.as_deref().map(Service::new),
+            container: process.container.as_deref().map(Container::new),
             exited,
             evidence: evidence.as_str(),
             cmdline: words.map(|words| words.iter().map(|word| lossy(word)).collect()),
@@ -267,11 +311,16 @@ fn lossy(text: &OsStr) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sockowner::Snapshot;
 
     #[test]
-    fn an_empty_snapshot_is_a_whole_document() {
+    fn without_entries_the_document_is_whole_and_there_is_no_line() {
+        let none = Snapshot::default();
         let mut out = Vec::new();
-        write(&mut out, &Snapshot::default()).unwrap();
+        write(&mut out, none.entries(), none.gaps()).unwrap();
         assert_eq!(out, b"{\"schema\":1,\"endpoints\":[],\"gaps\":[]}\n");
+        let mut out = Vec::new();
+        write_lines(&mut out, none.entries()).unwrap();
+        assert_eq!(out, b"");
     }
 }

@@ -6,22 +6,31 @@
 mod address;
 mod args;
 mod block;
+#[cfg(target_os = "linux")]
 mod call;
 mod clock;
 mod explain;
+mod field;
 mod help;
 mod json;
 mod list;
 mod messages;
 mod naming;
+mod netns;
 mod nothing;
 mod output;
+#[cfg(target_os = "linux")]
 mod record;
+mod rights;
+#[cfg(target_os = "linux")]
 mod share;
 mod status;
 mod table;
 mod text;
 mod usage;
+mod wait;
+#[cfg(feature = "tui")]
+mod watch;
 mod who;
 
 use std::process::ExitCode;
@@ -69,12 +78,21 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::report(&error),
     };
+    #[cfg(target_os = "linux")]
+    if let Some(part) = record::part_of(&cli) {
+        return part();
+    }
     let ended = match &cli.command {
         Some(Command::Who(asked)) => who::run(asked, &cli.general),
+        Some(Command::Wait(asked)) => wait::run(asked, &cli.general),
         Some(Command::Status) => status::run(&cli.general),
+        #[cfg(target_os = "linux")]
         Some(Command::Share(asked)) => share::run(asked, &cli.general),
+        #[cfg(target_os = "linux")]
         Some(Command::Record(asked)) => record::run(asked, &cli.general),
-        None => list::run(&cli),
+        #[cfg(feature = "tui")]
+        Some(Command::Watch(asked)) => watch::run(asked, &cli.general),
+        None => list::run(&cli.list, &cli.general),
     };
     match ended {
         Ok(status) => status.into(),

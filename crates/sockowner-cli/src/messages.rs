@@ -1,10 +1,10 @@
 //! What is said on stderr: what could not be seen, why, and how to see it.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 
 use sockowner::{Gap, GapReason, Snapshot};
 
+use crate::rights::Rights;
 use crate::text::shown;
 
 /// Says `message` on stderr.
@@ -15,17 +15,26 @@ pub(crate) fn say(message: &str) {
 
 /// Says, once each, what is missing from `snapshot`; with `doubts`, also that rows with a process may have more.
 pub(crate) fn say_what_is_missing(snapshot: &Snapshot, doubts: bool) {
-    for gap in snapshot.gaps().iter().filter(|gap| !Hidden::is_one(gap)) {
-        say(&sentence(gap));
-    }
     let rows = snapshot.entries();
     let without = rows.iter().filter(|entry| entry.is_not_permitted()).count();
-    let hidden = Hidden::count(snapshot);
-    if without > 0 {
-        say(&closing(without, rows.len(), hidden, Rights::own()));
-    } else if doubts && hidden.is_any() && !rows.is_empty() {
-        say(&doubtful(hidden, Rights::own()));
+    for sentence in missing(snapshot.gaps(), without, rows.len(), doubts) {
+        say(&sentence);
     }
+}
+
+/// Says what `gaps` are, once each; of so many rows so many are without a process for want of permission.
+pub(crate) fn missing(gaps: &[Gap], without: usize, rows: usize, doubts: bool) -> Vec<String> {
+    let told = gaps.iter().filter(|gap| !Hidden::is_one(gap) && !is_of_the_system(gap.source, &gap.object));
+    let mut said: Vec<_> = told.map(sentence).collect();
+    let hidden = Hidden::of(gaps);
+    if without > 0 {
+        said.push(closing(without, rows, hidden, Rights::own()));
+    } else if doubts && hidden.is_any() && rows > 0 {
+        let only_paths = gaps.iter().filter(|gap| Hidden::is_one(gap)).all(|gap| gap.source == PATHS);
+        let say_of = if only_paths { nameless } else { doubtful };
+        said.push(say_of(hidden, Rights::own()));
+    }
+    said
 }
 
 /// Processes that could not be looked into for want of permission.
@@ -40,10 +49,18 @@ pub(crate) struct Hidden {
 impl Hidden {
     /// Those of `snapshot`.
     pub(crate) fn count(snapshot: &Snapshot) -> Self {
+        Self::of(snapshot.gaps())
+    }
+
+    /// Those among `gaps`.
+    pub(crate) fn of(gaps: &[Gap]) -> Self {
         let mut hidden = Self::default();
-        for gap in snapshot.gaps().iter().filter(|gap| Self::is_one(gap)) {
+        for gap in gaps.iter().filter(|gap| Self::is_one(gap)) {
             if gap.object.contains("hidepid") {
                 hidden.unlisted = true;
+            } else if gap.source == PATHS {
+                // For each thing that is asked of a process the same ones are counted.
+                hidden.refused = hidden.refused.max(gap.count);
             } else {
                 hidden.refused += gap.count;
             }
@@ -72,8 +89,24 @@ impl Hidden {
     }
 
     fn is_one(gap: &Gap) -> bool {
-        gap.reason == GapReason::NotPermitted && matches!(gap.source, "proc" | "kcmp")
+        gap.reason == GapReason::NotPermitted && is_a_process(gap.source, &gap.object)
     }
+}
+
+/// Of Windows, which tells owners by itself: what is refused there is no more than their paths and users.
+const PATHS: &str = "processes";
+
+/// Of Wine: what native programs have, or nobody yet.
+const NATIVE: &str = "sockets of native programs";
+
+/// Whether a gap of this name stands for processes that could not be looked into.
+fn is_a_process(source: &str, object: &str) -> bool {
+    matches!((source, object), ("proc" | "kcmp" | PATHS, _) | ("wine", "handles of a process"))
+}
+
+/// Whether a gap of this name says no more than what system this is: JSON has it, people need not read it each time.
+fn is_of_the_system(source: &str, object: &str) -> bool {
+    (source, object) == (PATHS, "arguments")
 }
 
 /// One line for all rows without a process.
@@ -88,92 +121,81 @@ fn doubtful(hidden: Hidden, rights: Rights) -> String {
     format!("further processes may have these endpoints too: {}; {}", hidden.sentence(), rights.advice())
 }
 
-/// The command line again, for root.
-fn with_sudo(words: impl Iterator<Item = String>) -> String {
-    let mut command = "sudo".to_owned();
-    for (at, word) in words.enumerate() {
-        let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
-        let word = match at {
-            // The shell looks it up again.
-            0 if !word.contains('/') => "sockowner",
-            _ => &word,
-        };
-        if word.is_empty() || !word.chars().all(is_safe) {
-            return "sudo sockowner".to_owned();
-        }
-        // Writing to a String does not fail.
-        let _ = write!(command, " {word}");
-    }
-    command
+/// The same where the owner is known by name anyway, but not everything about him.
+fn nameless(hidden: Hidden, rights: Rights) -> String {
+    format!("some paths and users of processes are not shown: {}; {}", hidden.sentence(), rights.advice())
 }
 
 /// One gap for people.
 fn sentence(gap: &Gap) -> String {
     let object = shown(&gap.object);
     let what = match gap.source {
-        "sock_diag" => format!("the {object} sockets"),
+        "iphlpapi" => format!("the {object} sockets"),
+        // Wine's table does not tell the two apart.
+        "wine" if gap.reason == GapReason::Unsupported && gap.object == NATIVE => {
+            "sockets that no Windows program has (native programs', or not yet accepted)".to_owned()
+        }
+        "services" if gap.object == "tags" => "the services of some owners".to_owned(),
+        "services" => format!("services: {object}"),
+        PATHS if gap.object == "list" => "the list of processes".to_owned(),
+        "sock_diag" => match object.split_once(" in ") {
+            Some((table, place)) => format!("the {table} sockets in {place}"),
+            None => format!("the {object} sockets"),
+        },
+        "netns" if gap.object.starts_with('/') => "network namespaces of processes".to_owned(),
+        "netns" => format!("network namespace {object}"),
         _ => object.into_owned(),
     };
     let count = match gap.count {
         0 | 1 => String::new(),
         count => format!(" ({count} times)"),
     };
-    let why = match (gap.source, gap.reason) {
-        ("sock_diag", GapReason::NotPermitted) => "could not be listed: permission denied",
-        ("sock_diag", GapReason::Unsupported) => "could not be listed: this system does not offer them",
-        ("sock_diag", GapReason::Malformed) => "have rows that cannot be read, which are left out",
+    match why(gap.source, &gap.object, gap.reason) {
+        Some(why) => format!("{what} {why}{count}"),
+        None => format!("{what}: {}{count}", gap.reason),
+    }
+}
+
+/// Why a gap of this name is there, behind the words for what it is.
+fn why(source: &str, object: &str, reason: GapReason) -> Option<&'static str> {
+    Some(match (source, reason) {
+        ("record", GapReason::NotPermitted) => {
+            "that others had may match too: only root and the group that it is recorded for are told of them"
+        }
+        ("sock_diag" | "iphlpapi", GapReason::NotPermitted) => "could not be listed: permission denied",
+        ("sock_diag" | "iphlpapi", GapReason::Unsupported) => {
+            "could not be listed: this system does not offer them"
+        }
+        ("sock_diag" | "iphlpapi", GapReason::Malformed) => {
+            "have rows that cannot be read, which are left out"
+        }
+        ("services", GapReason::Unsupported) => "could not be told by this system",
+        ("services", GapReason::Interrupted) => "could not be told",
+        ("wine", GapReason::Unsupported) if object == NATIVE => {
+            "have no owner here: Wine does not tell native ones', and its bridge to Linux was not found (see packaging/wine)"
+        }
+        ("netns", GapReason::NotPermitted) if object.starts_with('/') => {
+            "could not be told, so some may be missing: permission denied"
+        }
+        ("netns", GapReason::NotPermitted) => "could not be entered: permission denied",
+        ("netns", GapReason::Unsupported) => {
+            "has no name or process that can be seen: what nobody holds there is missing"
+        }
+        ("wine", GapReason::Changed) if object == "sockets of one name" => {
+            "cannot be told apart, so no owner is named"
+        }
+        ("wine", GapReason::Changed) => "changed while it was looked at, so a holder may be missing",
+        ("wine", GapReason::Interrupted) => "(so owners may be missing)",
         ("cgroup", GapReason::Unsupported) => "is not there, so units and containers may be missing",
         (_, GapReason::NotPermitted) => "could not be read: permission denied",
         (_, GapReason::Gone) => "vanished while it was read",
         (_, GapReason::Changed) => "changed at every try to read it",
         (_, GapReason::Malformed) => "could not be read: it does not have the form it should",
+        ("record", GapReason::Interrupted) => "gave no answer: what was recorded is not told",
         (_, GapReason::Interrupted) => "changed under every try to list them: rows may be missing or stale",
         (_, GapReason::Unsupported) => "could not be read: this system does not offer it",
-        (_, other) => return format!("{what}: {other}{count}"),
-    };
-    format!("{what} {why}{count}")
-}
-
-/// What this program may do, as far as it decides which advice is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rights {
-    User,
-    /// Root without the capabilities that it takes to look into every process, as in a container.
-    Root,
-    /// With them.
-    Full,
-}
-
-impl Rights {
-    /// `CAP_DAC_READ_SEARCH` and `CAP_SYS_PTRACE`, by their bits in capabilities(7).
-    const NEEDED: u64 = 1 << 2 | 1 << 19;
-
-    /// How to see what is not seen with these.
-    fn advice(self) -> String {
-        match self {
-            Self::User => format!("run '{}' to see them", with_sudo(std::env::args())),
-            Self::Root => {
-                "root needs CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH for that, and lacks one here".to_owned()
-            }
-            Self::Full => "this system refuses that even to root".to_owned(),
-        }
-    }
-
-    fn own() -> Self {
-        Self::of(&std::fs::read_to_string("/proc/self/status").unwrap_or_default())
-    }
-
-    /// From the text of `/proc/self/status`; a user's where it does not tell.
-    fn of(status: &str) -> Self {
-        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-        let capabilities = field("CapEff:").and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
-        if capabilities.is_some_and(|have| have & Self::NEEDED == Self::NEEDED) {
-            return Self::Full;
-        }
-        // Real, effective, saved, file system.
-        let effective = field("Uid:").and_then(|uids| uids.split_whitespace().nth(1));
-        if effective == Some("0") { Self::Root } else { Self::User }
-    }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -183,43 +205,54 @@ mod tests {
     const HIDDEN: Hidden = Hidden { refused: 95, unlisted: false };
 
     #[test]
+    fn what_stands_for_a_process_is_counted_and_the_rest_is_told() {
+        for (source, object) in
+            [("proc", "/proc/*/fd"), (PATHS, "executables"), ("wine", "handles of a process")]
+        {
+            assert!(is_a_process(source, object), "{source}");
+        }
+        for (source, object) in
+            [("wine", "a handle"), ("wine", "sockets of native programs"), ("record", "x")]
+        {
+            assert!(!is_a_process(source, object), "{source}");
+        }
+    }
+
+    #[test]
+    fn wines_gaps_have_each_its_own_cause() {
+        let why = |object| why("wine", object, GapReason::Unsupported).unwrap();
+        assert!(why(NATIVE).contains("its bridge to Linux was not found"));
+        for object in ["handles: look at the handles of processes", "a handle"] {
+            assert_eq!(why(object), "could not be read: this system does not offer it");
+        }
+    }
+
+    #[test]
     fn the_closing_line_says_how_many_why_and_how() {
         let line = closing(37, 120, HIDDEN, Rights::User);
         assert!(
             line.starts_with(
-                "37 of 120 endpoints have no process shown: 95 processes may not be inspected; run 'sudo "
-            ),
+                "37 of 120 endpoints have no process shown: 95 processes may not be inspected; run "
+            ) && line.ends_with(&Rights::User.advice()),
             "{line}"
         );
         let hidden = Hidden { refused: 1, unlisted: true };
+        let advice = Rights::User.advice();
         assert_eq!(
-            closing(1, 1, hidden, Rights::Full),
-            "1 of 1 endpoint has no process shown: 1 process may not be inspected, other users' processes are not \
-             listed (hidepid); this system refuses that even to root"
+            closing(1, 1, hidden, Rights::User),
+            format!(
+                "1 of 1 endpoint has no process shown: 1 process may not be inspected, other users' processes are \
+                 not listed (hidepid); {advice}"
+            )
+        );
+        let more = "95 processes may not be inspected";
+        assert_eq!(
+            doubtful(HIDDEN, Rights::User),
+            format!("further processes may have these endpoints too: {more}; {advice}")
         );
         assert_eq!(
-            doubtful(HIDDEN, Rights::Full),
-            "further processes may have these endpoints too: 95 processes may not be inspected; this system refuses \
-             that even to root"
+            nameless(HIDDEN, Rights::User),
+            format!("some paths and users of processes are not shown: {more}; {advice}")
         );
-    }
-
-    #[test]
-    fn rights_are_read_where_the_kernel_tells_them() {
-        let status = |uid, capabilities| format!("Name:\tx\nUid:\t7\t{uid}\t7\t7\nCapEff:\t{capabilities}\n");
-        assert_eq!(Rights::of(&status(1000, "0000000000000000")), Rights::User);
-        assert_eq!(Rights::of(&status(1000, "0000000000080004")), Rights::Full);
-        assert_eq!(Rights::of(&status(0, "00000000a80425fb")), Rights::Root);
-        assert_eq!(Rights::of(&status(0, "000001ffffffffff")), Rights::Full);
-        assert_eq!(Rights::of(""), Rights::User);
-    }
-
-    #[test]
-    fn advice_repeats_the_command_where_a_shell_takes_it_as_it_is() {
-        let advice = |words: &[&str]| with_sudo(words.iter().map(|word| (*word).to_owned()));
-        assert_eq!(advice(&["sockowner", "who", "tcp/:22"]), "sudo sockowner who tcp/:22");
-        assert_eq!(advice(&["./so", "-tl"]), "sudo ./so -tl");
-        assert_eq!(advice(&["sockowner", "who", "[::1]:22"]), "sudo sockowner");
-        assert_eq!(advice(&["sockowner", "--user", "a; rm"]), "sudo sockowner");
     }
 }

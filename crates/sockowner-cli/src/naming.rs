@@ -4,6 +4,7 @@
 //! manager named stands bare; the rest says in front of the name who gave it. In front, because ends are cut.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use sockowner::{Container, Endpoint, Entry, Family, Manager, Process, Protocol, Reason, Service, State};
 
@@ -14,6 +15,7 @@ pub(crate) fn protocol(endpoint: &Endpoint) -> Cow<'static, str> {
     match (endpoint.protocol, endpoint.family) {
         (Protocol::Tcp, Family::Ipv6) => "tcp6".into(),
         (Protocol::Udp, Family::Ipv6) => "udp6".into(),
+        (Protocol::Mptcp, Family::Ipv6) => "mptcp6".into(),
         (protocol, _) => protocol.as_str().into(),
     }
 }
@@ -26,6 +28,16 @@ pub(crate) fn state(state: State) -> Cow<'static, str> {
 /// `(not permitted)`: the reason as it stands where an owner would.
 pub(crate) fn reason(reason: Reason) -> String {
     format!("({})", reason.as_str().replace('_', " "))
+}
+
+/// `pid 812`. Under Wine a pid with its highest bit set is a native program's, in Linux.
+pub(crate) fn pid(pid: u32) -> String {
+    const NATIVE: u32 = 1 << 31;
+    if cfg!(windows) && pid & NATIVE != 0 {
+        format!("native, Linux pid {}", pid & !NATIVE)
+    } else {
+        format!("pid {pid}")
+    }
 }
 
 /// A user by name, else by number.
@@ -86,6 +98,16 @@ fn named_container(runtime: &str, id: &str, manager: Option<Manager>) -> String 
         None => "?/".into(),
     };
     format!("{namer}{runtime}/{}", shown(id))
+}
+
+/// A build-id in hexadecimal digits, as readelf(1) and debuginfod(8) have it.
+pub(crate) fn build_id(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String does not fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 #[cfg(test)]

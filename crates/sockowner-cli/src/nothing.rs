@@ -17,6 +17,9 @@ pub(crate) fn sentence(list: &List, snapshot: &Snapshot) -> String {
     if !list.pid.is_empty() && !hidden.unlisted && list.pid.iter().all(|&pid| is_unused(pid)) {
         return format!("no {subject} {conditions}: there is no such process");
     }
+    if !list.user.is_empty() && list.user.iter().all(|user| is_nobody(user)) {
+        return format!("no {subject} {conditions}: there is no such user");
+    }
     if hidden.is_any() && !list.no_owners {
         // Who may not look everywhere cannot deny.
         return format!("no {subject} is seen that {conditions}, but {}", hidden.sentence());
@@ -34,7 +37,15 @@ fn subject(list: &List) -> String {
     if list.listening && list.state.is_empty() {
         subject += "listening ";
     }
-    subject += either(list.tcp, list.udp, ["tcp ", "udp "]);
+    #[cfg(target_os = "linux")]
+    let has_mptcp = list.mptcp;
+    #[cfg(not(target_os = "linux"))]
+    let has_mptcp = false;
+    subject += match (has_mptcp, list.tcp || list.udp) {
+        (false, _) => either(list.tcp, list.udp, ["tcp ", "udp "]),
+        (true, false) => "mptcp ",
+        (true, true) => "",
+    };
     subject += either(list.ipv4, list.ipv6, ["IPv4 ", "IPv6 "]);
     subject += "endpoint";
     if !list.state.is_empty() {
@@ -67,10 +78,24 @@ fn or(words: impl Iterator<Item = String>) -> String {
     words.collect::<Vec<_>>().join(" or ")
 }
 
-/// No process has this number, and that can be told.
+/// No process has this number, and that can be told. Not where `/proc` is another system's, as under Wine.
 fn is_unused(pid: u32) -> bool {
+    if !cfg!(target_os = "linux") {
+        return false;
+    }
     let is_there = |name: &str| std::path::Path::new("/proc").join(name).try_exists().ok();
     is_there("self") == Some(true) && is_there(&pid.to_string()) == Some(false)
+}
+
+/// No user is called so, and that can be told. A number needs no name.
+fn is_nobody(user: &str) -> bool {
+    #[cfg(target_os = "linux")]
+    return user.parse::<u32>().is_err() && matches!(crate::call::has_user(user), Ok(false));
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = user;
+        false
+    }
 }
 
 #[cfg(test)]
@@ -92,13 +117,25 @@ mod tests {
             (&["--state", "close-wait,closing"], "no endpoint in state CLOSE_WAIT or CLOSING was found"),
             (&["--unit", "nosuch"], "no endpoint belongs to unit nosuch"),
             (
-                &["-u", "--user", "bob", "--container", "ab", "--container", "cd"],
-                "no udp endpoint belongs to user bob and belongs to container ab or cd",
+                &["-u", "--user", "4711", "--container", "ab", "--container", "cd"],
+                "no udp endpoint belongs to user 4711 and belongs to container ab or cd",
             ),
             (&["--exe", "/bin/x\x1b"], r#"no endpoint is held by a process that runs "/bin/x\x1b""#),
         ] {
             assert_eq!(said(words), expected);
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_user_is_denied_only_where_there_is_none() {
+        let nobody = "no endpoint belongs to user no-such-user";
+        assert_eq!(said(&["--user", "no-such-user"]), format!("{nobody}: there is no such user"));
+        for user in ["root", "4294967294"] {
+            assert_eq!(said(&["--user", user]), format!("no endpoint belongs to user {user}"));
+        }
+        let either = said(&["--user", "no-such-user", "--user", "root"]);
+        assert_eq!(either, format!("{nobody} or root"));
     }
 
     #[cfg(target_os = "linux")]

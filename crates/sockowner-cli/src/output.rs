@@ -43,10 +43,16 @@ pub(crate) fn data(
     quiet_without_reader(write(&mut out).and_then(|()| out.flush()))
 }
 
+/// `ERROR_PIPE_NOT_CONNECTED`: what Wine says where the reader of a pipe of Linux has left.
+#[cfg(windows)]
+const NOT_CONNECTED: Option<i32> = Some(233);
+
 /// That nobody reads on (`| head -1`) is no failure.
 pub(crate) fn quiet_without_reader(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        #[cfg(windows)]
+        Err(error) if error.raw_os_error() == NOT_CONNECTED => Ok(()),
         other => other,
     }
 }
@@ -79,5 +85,10 @@ mod tests {
     fn only_a_reader_that_left_is_forgiven() {
         assert!(quiet_without_reader(Err(io::ErrorKind::BrokenPipe.into())).is_ok());
         assert!(quiet_without_reader(Err(io::ErrorKind::StorageFull.into())).is_err());
+        // ERROR_BROKEN_PIPE, ERROR_NO_DATA, and Wine's.
+        #[cfg(windows)]
+        for code in [109, 232, 233] {
+            assert!(quiet_without_reader(Err(io::Error::from_raw_os_error(code))).is_ok(), "{code}");
+        }
     }
 }

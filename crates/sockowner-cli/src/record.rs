@@ -1,23 +1,30 @@
 //! `sockowner record`: the kernel notes who makes and uses sockets.
 
+mod components;
 mod hooks;
+mod kept;
+mod part;
 mod status;
 mod tending;
 
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sockowner::os::linux::record::{self, HookState, Reader};
 use sockowner::os::linux::share::group_name;
+use sockowner_record::resolve;
 
-use crate::args::{General, Hooks, Record};
+use crate::args::{Cli, Command as Asking, General, Hooks, Record};
 use crate::call::{self, Ending};
 use crate::messages::say;
+use crate::rights::Rights;
 use crate::{Status, text};
+use hooks::Asked;
+use kept::{COMPONENTS, HOOKS};
 use tending::Rival;
 
 /// What the recorder's group may read.
@@ -26,11 +33,26 @@ const MAPS: &str = "/run/sockowner/record/maps";
 const LOOKS: u32 = 500;
 const LOOK: Duration = Duration::from_millis(10);
 
+/// What this process does where it is a part of the recorder, with next to no rights: nothing may be done before.
+pub(crate) fn part_of(cli: &Cli) -> Option<fn() -> ExitCode> {
+    match &cli.command {
+        Some(Asking::Record(Record::Opener)) => Some(resolve::opener),
+        Some(Asking::Record(Record::Parser)) => Some(resolve::parser),
+        _ => None,
+    }
+}
+
 /// Does what the command line says.
 pub(crate) fn run(asked: &Record, general: &General) -> anyhow::Result<Status> {
     match asked {
         Record::Start { hooks, hooks_only } => {
             start(hooks)?;
+            if let Some(silence) = tending::is_silent_for() {
+                let seconds = silence.as_secs();
+                bail!(
+                    "tend what is recorded: the process that should has done nothing for {seconds} s: end it"
+                );
+            }
             if !hooks_only && tending::is_done() != Some(true) {
                 tend_in_background().context("tend what is recorded")?;
             }
@@ -38,7 +60,9 @@ pub(crate) fn run(asked: &Record, general: &General) -> anyhow::Result<Status> {
         Record::Run { hooks, tend_only, detached } => return stay(hooks, *tend_only, *detached),
         Record::Stop => {
             let was_recorded = record::stop()?;
-            hooks::forget()?;
+            HOOKS.forget()?;
+            await_end()?;
+            COMPONENTS.forget()?;
             say(if was_recorded {
                 "nothing is recorded any more, and what was noted is gone"
             } else {
@@ -46,6 +70,8 @@ pub(crate) fn run(asked: &Record, general: &General) -> anyhow::Result<Status> {
             });
         }
         Record::Status => return status::tell(general),
+        // main() has seen to these: nothing may be done before.
+        Record::Opener | Record::Parser => {}
     }
     Ok(Status::Found)
 }
@@ -53,6 +79,9 @@ pub(crate) fn run(asked: &Record, general: &General) -> anyhow::Result<Status> {
 /// Puts the hooks in, and says what became of them.
 fn start(asked: &Hooks) -> anyhow::Result<()> {
     let group = &asked.group;
+    if !call::is_root() {
+        bail!("record: only root may attach programs to every user's sockets: run it with sudo");
+    }
     // What cannot be opened is replaced, or says why it is not.
     let was_recorded = matches!(Reader::open(), Ok(Some(_)));
     if was_recorded
@@ -66,8 +95,9 @@ fn start(asked: &Hooks) -> anyhow::Result<()> {
              'sockowner record stop' ends that, and forgets what was noted"
         );
     }
-    let started = record::start(group, asked.first_use)?;
-    if let Err(error) = hooks::keep(&started.hooks) {
+    let started = record::start(group, asked.first_use).map_err(|error| Rights::own().blamed(error))?;
+    let hooks: Vec<_> = started.hooks.iter().map(Asked::from).collect();
+    if let Err(error) = HOOKS.write(&hooks).context("note which hooks are refused") {
         say(&format!("{error:#}"));
     }
     for line in begun(group, was_recorded, &started.hooks.iter().map(Seen::from).collect::<Vec<_>>()) {
@@ -141,12 +171,27 @@ fn tend_in_background() -> anyhow::Result<()> {
     bail!("the process that was started for it does not begin")
 }
 
+/// Waits until no process has samples any more, or what was noted.
+fn await_end() -> anyhow::Result<()> {
+    for _ in 0..LOOKS {
+        if tending::is_done() != Some(true) {
+            return Ok(());
+        }
+        thread::sleep(LOOK);
+    }
+    bail!(
+        "no hook is left and nothing is recorded any more, but the process that tended it does not end, \
+         and keeps what was noted: look for 'sockowner record run'"
+    )
+}
+
 /// Tends until it is wished that this process ends.
 fn stay(asked: &Hooks, tend_only: bool, detached: bool) -> anyhow::Result<Status> {
     if detached {
         call::leave_session().context("leave the terminal")?;
     }
     let ending = Ending::awaited().context("await signals")?;
+    call::keep_secrets().context("keep others from looking into this process")?;
     if !tend_only {
         start(asked)?;
     } else if !tending::is_recorded() {

@@ -8,6 +8,7 @@ use sockowner::os::linux::share::{self, Shared};
 
 use crate::args::{General, Share};
 use crate::messages::say;
+use crate::rights::Rights;
 use crate::{Status, output};
 
 #[derive(Serialize)]
@@ -34,7 +35,7 @@ impl From<Shared> for Row {
 pub(crate) fn run(asked: &Share, general: &General) -> anyhow::Result<Status> {
     match asked {
         Share::Enable { group } => {
-            share::enable(group)?;
+            share::enable(group).map_err(|error| Rights::own().blamed(error))?;
             say(&format!("the group {group} can now see the owners of every user's sockets"));
             Ok(Status::Found)
         }
@@ -60,8 +61,16 @@ pub(crate) fn run(asked: &Share, general: &General) -> anyhow::Result<Status> {
     }
 }
 
+/// With whom is shared, or why that is not known.
+pub(crate) fn in_words() -> String {
+    match share::status() {
+        Ok(shared) => sentence(shared),
+        Err(error) => format!("unknown: {error:#}"),
+    }
+}
+
 /// With whom is shared, for people.
-pub(crate) fn sentence(shared: Option<Shared>) -> String {
+fn sentence(shared: Option<Shared>) -> String {
     let Some(shared) = shared else { return "not shared".to_owned() };
     let Some(gid) = shared.group else {
         return "incomplete: run 'sudo sockowner share enable' again".to_owned();

@@ -4,11 +4,9 @@ use std::io::{self, Write};
 
 use anyhow::Context as _;
 use serde::Serialize;
-use sockowner::os::linux::share;
 use sockowner::{Query, Source, SourceState};
 
 use crate::args::General;
-use crate::share::sentence;
 use crate::{Status, output};
 
 /// How the fast source is enabled, best first. What grants it to whom is said with it.
@@ -28,7 +26,9 @@ To enable the fast source:
 struct Document<'a> {
     schema: u32,
     sources: Vec<Row<'a>>,
-    shared: String,
+    /// Only where there is anything to share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -43,10 +43,10 @@ struct Row<'a> {
 pub(crate) fn run(general: &General) -> anyhow::Result<Status> {
     let query = Query::builder().source(general.source.into()).open()?;
     let sources = query.sources();
-    let shared = match share::status() {
-        Ok(shared) => sentence(shared),
-        Err(error) => format!("unknown: {error:#}"),
-    };
+    #[cfg(target_os = "linux")]
+    let shared = Some(crate::share::in_words());
+    #[cfg(not(target_os = "linux"))]
+    let shared = None;
     if general.json {
         let rows = sources.iter().map(|state| Row {
             source: name(state.source),
@@ -61,12 +61,12 @@ pub(crate) fn run(general: &General) -> anyhow::Result<Status> {
         })
         .context(output::WRITING)?;
     } else {
-        output::text(|out| write(out, &sources, &shared)).context(output::WRITING)?;
+        output::text(|out| write(out, &sources, shared.as_deref())).context(output::WRITING)?;
     }
     Ok(Status::Found)
 }
 
-fn write(out: &mut impl Write, sources: &[SourceState], shared: &str) -> io::Result<()> {
+fn write(out: &mut impl Write, sources: &[SourceState], shared: Option<&str>) -> io::Result<()> {
     for state in sources {
         let verdict = if state.in_use {
             "in use"
@@ -81,7 +81,9 @@ fn write(out: &mut impl Write, sources: &[SourceState], shared: &str) -> io::Res
             writeln!(out, "        {why}")?;
         }
     }
-    writeln!(out, "sharing {shared}")?;
+    if let Some(shared) = shared {
+        writeln!(out, "sharing {shared}")?;
+    }
     if sources.iter().any(|state| state.source == Source::Bpf && !state.in_use) {
         writeln!(out, "\n{ADVICE}")?;
     }
@@ -92,6 +94,9 @@ const fn name(source: Source) -> &'static str {
     match source {
         Source::Bpf => "bpf",
         Source::Proc => "proc",
+        Source::Tables => "tables",
+        Source::Handles => "handles",
+        Source::Bridge => "bridge",
         _ => "other",
     }
 }

@@ -3,7 +3,10 @@
 //! Columns have the width of their widest cell. Where that is too much for the terminal, columns without news are left
 //! out (every cell says `-` or `*`). Then cells are cut: first the long ones, column by column in a fixed order, down to
 //! an ample width; then, in reverse order, down to what they need to be understood. Then columns that can be missed are
-//! left out; then cells are cut further. A line is never wider than the terminal.
+//! left out; then cells are cut further. So a line is never wider than the terminal, but where its columns were chosen: those
+//! are not left out, nor cut until nothing is understood.
+
+mod widths;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -24,9 +27,9 @@ const DIM: Style = Style::new().dimmed();
 
 /// A column.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Column {
+pub(crate) struct Column<'a> {
     /// Its heading.
-    pub(crate) title: &'static str,
+    pub(crate) title: &'a str,
     /// Numbers: aligned at the right.
     pub(crate) is_number: bool,
     /// When its cells are cut: 0 is the first. `None`: as a last resort.
@@ -40,12 +43,14 @@ pub(crate) struct Column {
     pub(crate) is_missed: bool,
     /// That width.
     pub(crate) tight: usize,
+    /// As a last resort its cells are cut down to this width. Where that does not help lines are wider than the terminal.
+    pub(crate) floor: usize,
 }
 
 /// One cell.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cell<'a> {
-    text: &'a str,
+    text: Cow<'a, str>,
     /// The width below which it is not understood.
     least: usize,
     form: Form,
@@ -63,12 +68,12 @@ struct Form {
 
 impl<'a> Cell<'a> {
     /// Cut at the end where it must be, but `least` cells stay.
-    pub(crate) fn new(text: &'a str, least: usize) -> Self {
-        Self { text, least, form: Form::default() }
+    pub(crate) fn new(text: impl Into<Cow<'a, str>>, least: usize) -> Self {
+        Self { text: text.into(), least, form: Form::default() }
     }
 
     /// Cut only where nothing else helps.
-    pub(crate) fn whole(text: &'a str) -> Self {
+    pub(crate) fn whole(text: impl Into<Cow<'a, str>>) -> Self {
         Self::new(text, usize::MAX)
     }
 
@@ -98,20 +103,22 @@ impl<'a> Cell<'a> {
     }
 
     fn is_nothing(&self) -> bool {
-        matches!(self.text, "-" | "*")
+        matches!(&*self.text, "-" | "*")
     }
+}
 
-    /// The text in at most `room` cells.
-    fn fitted(&self, room: usize) -> Cow<'a, str> {
-        if text::width(self.text) <= room {
-            return self.text.into();
+impl Form {
+    /// `whole` in at most `room` cells.
+    fn fitted(self, whole: &str, room: usize) -> Cow<'_, str> {
+        if text::width(whole) <= room {
+            return whole.into();
         }
-        let (body, tail) = self.text.split_at(self.text.len() - usize::from(self.form.tail));
+        let (body, tail) = whole.split_at(whole.len() - usize::from(self.tail));
         let taken = text::width(tail) + 1;
         let Some(left) = room.checked_sub(taken).filter(|&left| left > 0 && !tail.is_empty()) else {
-            return cut_end(self.text, room).into();
+            return cut_end(whole, room).into();
         };
-        let behind = if self.form.cut_in_the_middle { left / 2 } else { 0 };
+        let behind = if self.cut_in_the_middle { left / 2 } else { 0 };
         let (start, end) = (text::start(body, left - behind), text::end(body, behind));
         format!("{start}{ELLIPSIS}{end}{tail}").into()
     }
@@ -124,20 +131,22 @@ fn cut_end(whole: &str, room: usize) -> String {
     }
 }
 
-/// Rows below a heading.
+/// Rows, and mostly a heading above them.
 #[derive(Debug)]
-pub(crate) struct Table<const N: usize> {
-    columns: [Column; N],
-    measures: [Measure; N],
-    parts: Vec<Part<N>>,
+pub(crate) struct Table<'a> {
+    columns: &'a [Column<'a>],
+    has_heading: bool,
+    measures: Vec<Measure>,
+    parts: Vec<Part>,
 }
 
 /// Some of the rows.
 #[derive(Debug)]
-struct Part<const N: usize> {
+struct Part {
     /// The texts of all cells, one behind the other: a table may have very many.
     texts: String,
-    rows: Vec<[Kept; N]>,
+    /// The rows' cells, one row behind the other.
+    cells: Vec<Kept>,
 }
 
 /// What is kept of a cell besides its text.
@@ -160,34 +169,35 @@ struct Measure {
     says_nothing: bool,
 }
 
-impl<const N: usize> Table<N> {
+impl<'a> Table<'a> {
     /// A table without rows.
-    pub(crate) fn new(columns: [Column; N]) -> Self {
-        let measures = columns.map(|column| {
-            let title = text::width(column.title);
-            Measure { natural: title, least: title, says_nothing: true }
-        });
-        Self { columns, measures, parts: Vec::new() }
+    pub(crate) fn new(columns: &'a [Column<'a>], has_heading: bool) -> Self {
+        let title = |column: &Column<'_>| if has_heading { text::width(column.title) } else { 0 };
+        let measure = |title| Measure { natural: title, least: title, says_nothing: true };
+        let measures = columns.iter().map(title).map(measure).collect();
+        Self { columns, has_heading, measures, parts: Vec::new() }
     }
 
-    /// A row for each of `items`; many are made on two processors at once.
-    pub(crate) fn of<T: Sync>(columns: [Column; N], items: &[T], add: impl Fn(&mut Self, &T) + Sync) -> Self {
+    /// This table with a row for each of `items`; many are made on two processors at once.
+    pub(crate) fn with<T: Sync>(self, items: &[T], add: impl Fn(&mut Self, &T) + Sync) -> Self {
+        let (columns, has_heading) = (self.columns, self.has_heading);
         let table = |items: &[T]| {
-            let mut table = Self::new(columns);
+            let mut table = Table::new(columns, has_heading);
             // A line of addresses and names is about so long.
             let texts = String::with_capacity(items.len().saturating_mul(64));
-            table.parts.push(Part { texts, rows: Vec::with_capacity(items.len()) });
+            let cells = Vec::with_capacity(items.len().saturating_mul(columns.len()));
+            table.parts.push(Part { texts, cells });
             for item in items {
                 add(&mut table, item);
             }
             table
         };
         if items.len() < MANY {
-            return table(items);
+            return self.and(table(items));
         }
         let (first, second) = items.split_at(items.len() / 2);
         let (first, second) = beside(|| table(first), || table(second));
-        first.and(second)
+        self.and(first).and(second)
     }
 
     /// The rows of both.
@@ -201,25 +211,17 @@ impl<const N: usize> Table<N> {
         self
     }
 
-    /// Adds a row.
-    pub(crate) fn push(&mut self, row: [Cell<'_>; N]) {
+    /// Adds a row: a cell for each column.
+    pub(crate) fn push<'c>(&mut self, row: impl IntoIterator<Item = Cell<'c>>) {
         if self.parts.is_empty() {
-            self.parts.push(Part { texts: String::new(), rows: Vec::new() });
+            self.parts.push(Part { texts: String::new(), cells: Vec::new() });
         }
         let Some(part) = self.parts.last_mut() else { return };
-        let measures = &mut self.measures;
-        part.rows.push(std::array::from_fn(|at| Self::keep(&mut measures[at], &mut part.texts, row[at])));
-    }
-
-    fn keep(measure: &mut Measure, texts: &mut String, cell: Cell<'_>) -> Kept {
-        let width = text::width(cell.text);
-        measure.natural = measure.natural.max(width);
-        measure.least = measure.least.max(cell.least.min(width));
-        measure.says_nothing &= cell.is_nothing();
-        texts.push_str(cell.text);
-        // No name is as long as 4 GiB.
-        let [length, width] = [cell.text.len(), width].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
-        Kept { length, width, form: cell.form }
+        let whole = part.cells.len() + self.columns.len();
+        for (measure, cell) in self.measures.iter_mut().zip(row) {
+            part.cells.push(measure.keep(&mut part.texts, &cell));
+        }
+        debug_assert_eq!(part.cells.len(), whole, "a cell for each column");
     }
 
     /// Writes it, in lines of at most `room` cells.
@@ -231,12 +233,14 @@ impl<const N: usize> Table<N> {
     ) -> io::Result<()> {
         let widths = self.widths(room);
         let mut lines = Lines::new(styled);
-        for (column, width) in self.columns.iter().zip(widths) {
-            let Some(width) = width else { continue };
-            let title = Cell::whole(column.title);
-            lines.push(&title, text::width(title.text), width, column.is_number, HEAD);
+        if self.has_heading {
+            for (column, width) in self.columns.iter().zip(&widths) {
+                let Some(width) = *width else { continue };
+                let title = column.title;
+                lines.push(title, Form::default(), text::width(title), width, column.is_number, HEAD);
+            }
+            lines.end();
         }
-        lines.end();
         let [early @ .., last] = self.parts.as_slice() else {
             return out.write_all(lines.text.as_bytes());
         };
@@ -265,18 +269,17 @@ impl<const N: usize> Table<N> {
         &self,
         out: &mut (impl Write + ?Sized),
         mut lines: Lines,
-        part: &Part<N>,
-        widths: &[Option<usize>; N],
+        part: &Part,
+        widths: &[Option<usize>],
     ) -> io::Result<()> {
         let mut texts = part.texts.as_str();
-        for row in &part.rows {
+        for row in part.cells.chunks_exact(self.columns.len()) {
             for ((column, kept), width) in self.columns.iter().zip(row).zip(widths) {
                 let (text, rest) = texts.split_at(kept.length as usize);
                 texts = rest;
                 let Some(width) = *width else { continue };
-                let cell = Cell { text, least: 0, form: kept.form };
                 let style = if kept.form.is_dim { DIM } else { Style::new() };
-                lines.push(&cell, kept.width as usize, width, column.is_number, style);
+                lines.push(text, kept.form, kept.width as usize, width, column.is_number, style);
             }
             lines.end();
             if lines.text.len() >= CHUNK {
@@ -286,66 +289,19 @@ impl<const N: usize> Table<N> {
         }
         out.write_all(lines.text.as_bytes())
     }
+}
 
-    /// The width of each column, `None` for those left out.
-    fn widths(&self, room: Option<usize>) -> [Option<usize>; N] {
-        let natural = self.measures.map(|measure| measure.natural);
-        let Some(room) = room else {
-            return natural.map(Some);
-        };
-        let least = self.measures.map(|measure| measure.least);
-        let mut widths = natural.map(Some);
-        if total(&widths) > room {
-            for at in (0..N).filter(|&at| self.says_nothing(at)) {
-                widths[at] = None;
-                if total(&widths) <= room {
-                    return widths;
-                }
-            }
-        }
-        let ample: [usize; N] = std::array::from_fn(|at| least[at].max(self.columns[at].ample));
-        let order = self.shrinking();
-        // The first columns gave already.
-        let reverse: Vec<_> = order.iter().rev().copied().collect();
-        let shrink = |widths, narrowest: &[usize; N]| {
-            let ample = shrunk(widths, &order, &ample, room);
-            shrunk(shrunk(ample, &reverse, &least, room), &order, narrowest, room)
-        };
-        for (leaving, narrowest) in self.attempts(least) {
-            if let Some(at) = leaving {
-                widths[at] = None;
-            }
-            let shrunk = shrink(widths, &narrowest);
-            if total(&shrunk) <= room {
-                return shrunk;
-            }
-        }
-        shrink(widths, &[1; N])
-    }
-
-    /// What is tried in turn: a column that leaves, and what the others need at least.
-    fn attempts(&self, least: [usize; N]) -> Vec<(Option<usize>, [usize; N])> {
-        let tight: [usize; N] = std::array::from_fn(|at| least[at].min(self.columns[at].tight));
-        let leaving = |is_missed| {
-            let mut leaving: Vec<_> = (0..N).filter(|&at| self.columns[at].is_missed == is_missed).collect();
-            leaving.retain(|&at| self.columns[at].leaves.is_some());
-            leaving.sort_by_key(|&at| self.columns[at].leaves);
-            leaving.into_iter().map(Some)
-        };
-        let early = [None].into_iter().chain(leaving(false)).map(|at| (at, least));
-        let late = [None].into_iter().chain(leaving(true)).map(|at| (at, tight));
-        early.chain(late).collect()
-    }
-
-    fn says_nothing(&self, at: usize) -> bool {
-        self.columns[at].leaves.is_some() && self.measures[at].says_nothing
-    }
-
-    /// The columns in the order in which they are cut.
-    fn shrinking(&self) -> Vec<usize> {
-        let mut order: Vec<_> = (0..N).collect();
-        order.sort_by_key(|&at| self.columns[at].shrinks.unwrap_or(u8::MAX));
-        order
+impl Measure {
+    /// Counts `cell` in, and keeps it.
+    fn keep(&mut self, texts: &mut String, cell: &Cell<'_>) -> Kept {
+        let width = text::width(&cell.text);
+        self.natural = self.natural.max(width);
+        self.least = self.least.max(cell.least.min(width));
+        self.says_nothing &= cell.is_nothing();
+        texts.push_str(&cell.text);
+        // No name is as long as 4 GiB.
+        let [length, width] = [cell.text.len(), width].map(|size| u32::try_from(size).unwrap_or(u32::MAX));
+        Kept { length, width, form: cell.form }
     }
 }
 
@@ -377,12 +333,12 @@ impl Lines {
     }
 
     /// Adds a cell, which would take `natural` cells of the terminal, to a column with `room` of them.
-    fn push(&mut self, cell: &Cell<'_>, natural: usize, room: usize, is_number: bool, style: Style) {
+    fn push(&mut self, whole: &str, form: Form, natural: usize, room: usize, is_number: bool, style: Style) {
         let cut;
         let (shown, taken) = if natural <= room {
-            (cell.text, natural)
+            (whole, natural)
         } else {
-            cut = cell.fitted(room);
+            cut = form.fitted(whole, room);
             (&*cut, text::width(&cut))
         };
         let (before, behind) = if is_number { (room - taken, 0) } else { (0, room - taken) };
@@ -409,27 +365,6 @@ impl Lines {
         self.text.push('\n');
         self.owed = 0;
     }
-}
-
-/// Takes from each column in turn what is too much, but leaves it `least`.
-fn shrunk<const N: usize>(
-    mut widths: [Option<usize>; N],
-    order: &[usize],
-    least: &[usize; N],
-    room: usize,
-) -> [Option<usize>; N] {
-    for &at in order {
-        let excess = total(&widths).saturating_sub(room);
-        if let Some(width) = &mut widths[at] {
-            *width -= excess.min(width.saturating_sub(least[at]));
-        }
-    }
-    widths
-}
-
-fn total(widths: &[Option<usize>]) -> usize {
-    let columns = widths.iter().flatten().count();
-    widths.iter().flatten().sum::<usize>() + GAP * columns.saturating_sub(1)
 }
 
 #[cfg(test)]

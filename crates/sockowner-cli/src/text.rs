@@ -106,13 +106,14 @@ fn is_plain(text: &str) -> bool {
         && (text.bytes().all(is_printable_ascii) || !text.contains(is_treacherous))
 }
 
-fn is_printable_ascii(byte: u8) -> bool {
+/// Nothing but a space or a sign of ASCII.
+pub(crate) fn is_printable_ascii(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
 }
 
 /// Would do something other than be seen: controls, marks that turn the direction of writing, whatever takes no cell,
 /// and whatever looks like a space.
-fn is_treacherous(c: char) -> bool {
+pub(crate) fn is_treacherous(c: char) -> bool {
     if matches!(c, ' '..='~') {
         return false;
     }
@@ -137,7 +138,8 @@ fn is_treacherous(c: char) -> bool {
         )
 }
 
-fn quoted(bytes: &[u8]) -> String {
+/// `bytes` in quotes, and escaped.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     let mut shown = String::with_capacity(bytes.len() + 8);
     shown.push('"');
     for chunk in bytes.utf8_chunks() {

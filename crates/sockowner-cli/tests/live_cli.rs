@@ -12,12 +12,17 @@ extern crate sockowner_testkit;
 #[cfg(target_os = "linux")]
 mod live_cli {
     mod choice;
+    mod components;
     mod crowd;
     mod golden;
+    mod guide;
     mod listing;
     mod machine;
+    mod mptcp;
     mod names;
+    mod namespaces;
     mod oddities;
+    mod packaged;
     mod pages;
     mod program;
     mod record;
@@ -26,9 +31,13 @@ mod live_cli {
     mod rights;
     mod seen;
     mod terminal;
+    #[path = "../schema/mod.rs"]
+    mod validate;
+    mod waiting;
 
     pub(crate) fn main() -> std::process::ExitCode {
-        sockowner_testkit::stage::run(
+        // Some record what the whole machine does.
+        sockowner_testkit::stage::run_in_turn(
             &[],
             &[
                 listing::TESTS,
@@ -37,11 +46,17 @@ mod live_cli {
                 rights::TESTS,
                 refusals::TESTS,
                 names::TESTS,
+                namespaces::TESTS,
+                mptcp::TESTS,
+                waiting::TESTS,
                 choice::TESTS,
                 crowd::TESTS,
                 record::TESTS,
                 recorded::TESTS,
                 terminal::TESTS,
+                components::TESTS,
+                packaged::TESTS,
+                guide::TESTS,
             ],
         )
     }

@@ -28,6 +28,16 @@ impl Blocks {
         Self { file, kept: BTreeMap::new() }
     }
 
+    /// Bytes kept.
+    pub(crate) fn weight(&self) -> usize {
+        self.kept.values().map(Vec::len).sum()
+    }
+
+    /// Forgets all blocks; they are read again when they are needed.
+    pub(crate) fn shed(&mut self) {
+        self.kept.clear();
+    }
+
     /// As many bytes at `offset` as there are, up to the buffer's length.
     pub(crate) fn read(
         &mut self,

@@ -1,5 +1,7 @@
 //! Carries one entry of `.eh_frame` out: from the registers of a frame to those of its caller.
 
+use std::cell::RefCell;
+
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameOffset, EndianSlice, EvaluationResult, FrameDescriptionEntry,
     LittleEndian, Location, Register, RegisterRule, UnwindContext, UnwindExpression, UnwindSection, Value,
@@ -8,6 +10,7 @@ use gimli::{
 
 use crate::fde::Fde;
 use crate::limits::Budget;
+use crate::trace::{FramePointer, Trace};
 use crate::{Error, Registers, Sample};
 
 type Slice<'a> = EndianSlice<'a, LittleEndian>;
@@ -41,6 +44,8 @@ impl Fde {
 pub(crate) struct Caller {
     /// Its registers; `rip` is the return address.
     pub(crate) registers: Registers,
+    /// The stack's address that has it.
+    pub(crate) returns_by: Option<u64>,
     /// The frame was put there by a signal: `rip` is where the caller was interrupted.
     pub(crate) interrupted: bool,
 }
@@ -50,7 +55,7 @@ pub(crate) fn caller(
     fde: &Fde,
     address: u64,
     registers: Registers,
-    sample: &Sample,
+    (sample, trace): (&Sample, &RefCell<Trace>),
     context: &mut UnwindContext<usize>,
     budget: &mut Budget,
 ) -> Result<Caller, Error> {
@@ -62,7 +67,7 @@ pub(crate) fn caller(
     }
     let row = entry.unwind_info_for_address(&section, &bases, context, address);
     let row = row.map_err(|_| Error::Malformed("the instructions of an entry of .eh_frame"))?;
-    let at = Frame { registers, sample, section: &section, encoding: entry.cie().encoding() };
+    let at = Frame { registers, sample, trace, section: &section, encoding: entry.cie().encoding() };
 
     let cfa = match row.cfa() {
         CfaRule::RegisterAndOffset { register, offset } => {
@@ -70,39 +75,54 @@ pub(crate) fn caller(
         }
         CfaRule::Expression(expression) => at.evaluate(expression, None, budget)?,
     };
-    let mut value = |register: Register| match row.register(register) {
-        None | Some(RegisterRule::SameValue) => at.register(register).map(Some),
-        Some(RegisterRule::Undefined) => Ok(None),
-        Some(RegisterRule::Offset(offset)) => at.word(cfa.wrapping_add_signed(offset)).map(Some),
-        Some(RegisterRule::ValOffset(offset)) => Ok(Some(cfa.wrapping_add_signed(offset))),
-        Some(RegisterRule::Register(other)) => at.register(other).map(Some),
+    let mut source = |register: Register| match row.register(register) {
+        None | Some(RegisterRule::SameValue) => Ok(Source::Register(register)),
+        Some(RegisterRule::Undefined) => Ok(Source::None),
+        Some(RegisterRule::Offset(offset)) => Ok(Source::Word(cfa.wrapping_add_signed(offset))),
+        Some(RegisterRule::ValOffset(offset)) => Ok(Source::Value(cfa.wrapping_add_signed(offset))),
+        Some(RegisterRule::Register(other)) => Ok(Source::Register(other)),
         Some(RegisterRule::Expression(expression)) => {
-            let address = at.evaluate(&expression, Some(cfa), budget)?;
-            at.word(address).map(Some)
+            at.evaluate(&expression, Some(cfa), budget).map(Source::Word)
         }
         Some(RegisterRule::ValExpression(expression)) => {
-            at.evaluate(&expression, Some(cfa), budget).map(Some)
+            at.evaluate(&expression, Some(cfa), budget).map(Source::Value)
         }
         Some(_) => Err(Error::Unsupported("a rule for a register")),
     };
     if row.register(X86_64::RA).is_none() {
         return Err(Error::Malformed("a frame without a return address"));
     }
-    let rip = value(X86_64::RA)?.filter(|rip| *rip != 0).ok_or(Error::Outermost)?;
+    let held = source(X86_64::RA)?;
+    let returns_by = if let Source::Word(address) = held { Some(address) } else { None };
+    let rip = at.value(held, Trace::code)?.filter(|rip| *rip != 0).ok_or(Error::Outermost)?;
     // A frame pointer that cannot be had matters only to a frame that uses it: then that one lies nowhere.
-    let rbp = value(X86_64::RBP).unwrap_or_default().unwrap_or_default();
+    let rbp = source(X86_64::RBP).and_then(|source| at.carried(source)).unwrap_or_default();
     let interrupted = entry.is_signal_trampoline();
-    let rsp = if interrupted { value(X86_64::RSP)?.unwrap_or(cfa) } else { cfa };
+    let rsp = if interrupted { at.value(source(X86_64::RSP)?, Trace::stack)?.unwrap_or(cfa) } else { cfa };
     if rsp <= registers.rsp {
         return Err(Error::Malformed("a frame above its caller's"));
     }
-    Ok(Caller { registers: Registers { rip, rsp, rbp }, interrupted })
+    Ok(Caller { registers: Registers { rip, rsp, rbp }, returns_by, interrupted })
+}
+
+/// Where the value of a caller's register is.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// Nowhere.
+    None,
+    /// Still in a register of the frame.
+    Register(Register),
+    /// In the stack, at this address.
+    Word(u64),
+    /// It is this.
+    Value(u64),
 }
 
 /// What rules of one frame are made of.
 struct Frame<'a> {
     registers: Registers,
     sample: &'a Sample,
+    trace: &'a RefCell<Trace>,
     section: &'a EhFrame<Slice<'a>>,
     encoding: gimli::Encoding,
 }
@@ -111,13 +131,58 @@ impl Frame<'_> {
     fn register(&self, register: Register) -> Result<u64, Error> {
         match register {
             X86_64::RSP => Ok(self.registers.rsp),
-            X86_64::RBP => Ok(self.registers.rbp),
+            X86_64::RBP => {
+                self.trace.borrow_mut().frame_pointer(self.sample);
+                Ok(self.registers.rbp)
+            }
             X86_64::RA => Ok(self.registers.rip),
             _ => Err(Error::Unsupported("a rule by another register")),
         }
     }
 
+    /// The value of a register that is used; what is read of the stack is noted by `note`.
+    fn value(&self, source: Source, note: fn(&mut Trace, &Sample, u64)) -> Result<Option<u64>, Error> {
+        match source {
+            Source::None => Ok(None),
+            Source::Register(register) => self.register(register).map(Some),
+            Source::Word(address) => {
+                note(&mut self.trace.borrow_mut(), self.sample, address);
+                self.sample.word(address).map(Some).ok_or(Error::StackEnds)
+            }
+            Source::Value(value) => Ok(Some(value)),
+        }
+    }
+
+    /// The caller's frame pointer, which is perhaps never used.
+    fn carried(&self, source: Source) -> Result<u64, Error> {
+        let mut trace = self.trace.borrow_mut();
+        match source {
+            // Whose it is stays the same.
+            Source::Register(X86_64::RBP) => Ok(self.registers.rbp),
+            Source::Word(address) => {
+                trace.hold(FramePointer::Saved(address));
+                self.sample.word(address).ok_or(Error::StackEnds)
+            }
+            Source::Register(other) => {
+                drop(trace);
+                let value = self.register(other);
+                self.trace.borrow_mut().hold(FramePointer::Noted);
+                value
+            }
+            Source::Value(value) => {
+                trace.hold(FramePointer::Noted);
+                Ok(value)
+            }
+            Source::None => {
+                trace.hold(FramePointer::Noted);
+                Ok(0)
+            }
+        }
+    }
+
+    /// A word that an expression asks for: it may be anything.
     fn word(&self, address: u64) -> Result<u64, Error> {
+        self.trace.borrow_mut().anything();
         self.sample.word(address).ok_or(Error::StackEnds)
     }
 

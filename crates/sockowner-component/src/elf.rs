@@ -44,7 +44,7 @@ pub(crate) struct Dynamic {
 
 #[derive(Debug)]
 pub(crate) struct Elf {
-    blocks: Blocks,
+    pub(crate) blocks: Blocks,
     pub(crate) segments: Vec<Segment>,
     /// Address and size of `.eh_frame_hdr`.
     pub(crate) unwind_header: Option<(u64, u64)>,

@@ -53,6 +53,9 @@ pub enum Error {
     /// A tail call, and what it went to cannot be told.
     #[error("a tail call to an unknown function")]
     UnknownTarget,
+    /// The instruction pointer is not behind a system call: the code is not what was there at the call.
+    #[error("no system call stands before the instruction pointer")]
+    NoSystemCall,
     /// Code that is in no file: made at run time.
     #[error("the code was made at run time")]
     Generated,

@@ -45,6 +45,7 @@ mod sample;
 mod site;
 mod slot;
 mod symbol;
+mod trace;
 mod walk;
 
 pub use call::{Files, ProcessMemory};
@@ -56,3 +57,4 @@ pub use modules::{Modules, Resolution};
 pub use open::{Identity, Memory, Opened, Opener, ReadAt};
 pub use process::{Executable, Process};
 pub use sample::{Call, Registers, Sample};
+pub use trace::{CallSite, Location, Trace};

@@ -11,13 +11,15 @@ pub struct Limits {
     pub frames: usize,
     /// Modules kept between samples; each keeps its file open and about 100 KiB.
     pub modules: usize,
+    /// Bytes of files kept between samples, of all modules together.
+    pub bytes: usize,
     /// Mappings of a process that are looked at.
     pub mappings: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { steps: 1 << 20, frames: 16, modules: 96, mappings: 4096 }
+        Self { steps: 1 << 20, frames: 16, modules: 96, bytes: 2 << 20, mappings: 4096 }
     }
 }
 

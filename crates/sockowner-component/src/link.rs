@@ -58,7 +58,7 @@ enum Callee {
 impl Walk<'_> {
     /// Ties the frame that goes on at `address` to the next inner one.
     pub(crate) fn tie(&mut self, address: u64, inner: &Inner) -> Result<Link, Error> {
-        let number = self.process.find(address.wrapping_sub(1)).ok_or(Error::NoMapping)?;
+        let number = self.meet(address.wrapping_sub(1)).ok_or(Error::NoMapping)?;
         match self.callee(number, address, inner) {
             Ok(Callee::Inner) => Ok(Link::Proved),
             Ok(Callee::Unclear) => Ok(Link::Indirect),
@@ -204,7 +204,7 @@ impl Walk<'_> {
     fn definers(&mut self, name: &[u8]) -> Result<(Vec<Definer>, bool), Error> {
         let mut definers: Vec<Definer> = Vec::new();
         let count = self.process.mappings.len();
-        let mut all_known = count <= self.modules.limits().mappings;
+        let mut all_known = count <= self.modules.limits().mappings && !self.process.partial;
         for number in 0..count.min(self.modules.limits().mappings) {
             self.budget.spend(1)?;
             match self.define(number, name) {

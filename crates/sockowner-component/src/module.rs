@@ -122,6 +122,26 @@ impl Module {
         Ok(site::decode(&[], address))
     }
 
+    /// The code before `address` is a system call.
+    pub(crate) fn is_behind_system_call(&mut self, address: u64, budget: &mut Budget) -> Result<bool, Error> {
+        const SYSCALL: [u8; 2] = [0x0f, 0x05];
+        /// That of 32-bit programs, which others may use as well.
+        const INT_80: [u8; 2] = [0xcd, 0x80];
+        let mut bytes = [0; 2];
+        let len = self.elf.read(address.wrapping_sub(2), &mut bytes, budget)?;
+        Ok(len == bytes.len() && (bytes == SYSCALL || bytes == INT_80))
+    }
+
+    /// Forgets what was read, but not what was found out.
+    pub(crate) fn shed(&mut self) {
+        self.elf.blocks.shed();
+    }
+
+    /// Bytes of the file that are kept.
+    pub(crate) fn weight(&self) -> usize {
+        self.elf.blocks.weight()
+    }
+
     /// The slot by which the code at `address` jumps at once.
     pub(crate) fn stub(&mut self, address: u64, budget: &mut Budget) -> Result<Option<u64>, Error> {
         let mut bytes = [0; site::STUB];

@@ -9,7 +9,7 @@ use crate::limits::Budget;
 use crate::module::Module;
 use crate::process::State;
 use crate::walk::Walk;
-use crate::{Component, Error, Identity, Limits, Process, Sample};
+use crate::{Component, Error, Identity, Limits, Process, Sample, Trace};
 
 /// Answers which module made a call, and remembers what it found out about files.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Resolution {
     pub end: Error,
     /// The steps that it took, of those that [`Limits::steps`] allow.
     pub steps: u64,
+    /// What it depends on, besides files.
+    pub trace: Trace,
 }
 
 /// One mapping's module.
@@ -58,8 +60,22 @@ impl Modules {
     pub fn resolve(&mut self, process: &mut Process, sample: &Sample) -> Resolution {
         self.samples += 1;
         let mut budget = Budget::new(self.limits.steps);
-        let (component, end) = Walk::new(self, process, sample, &mut budget).run();
-        Resolution { component, end, steps: budget.spent() }
+        let (component, end, trace) = Walk::new(self, process, sample, &mut budget).run();
+        self.shed();
+        Resolution { component, end, steps: budget.spent(), trace }
+    }
+
+    /// Forgets what was read of files, those used least recently first, until as much is left as is allowed.
+    fn shed(&mut self) {
+        let mut bytes: usize = self.kept.values().map(Module::weight).sum();
+        while bytes > self.limits.bytes {
+            let heavy = self.kept.values_mut().filter(|module| module.weight() > 0);
+            let Some(module) = heavy.min_by_key(|module| module.used) else {
+                return;
+            };
+            bytes -= module.weight();
+            module.shed();
+        }
     }
 
     pub(crate) fn limits(&self) -> Limits {

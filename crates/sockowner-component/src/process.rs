@@ -28,6 +28,7 @@ pub struct Process {
     pub(crate) executable: Option<Executable>,
     pub(crate) opener: Box<dyn Opener + Send>,
     pub(crate) memory: Option<Box<dyn Memory + Send>>,
+    pub(crate) partial: bool,
 }
 
 /// What is known of a mapping.
@@ -46,7 +47,7 @@ impl Process {
     pub fn new(mut mappings: Vec<Mapping>, opener: impl Opener + Send + 'static) -> Self {
         mappings.sort_by_key(|mapping| mapping.start);
         let states = vec![State::Unknown; mappings.len()];
-        Self { mappings, states, executable: None, opener: Box::new(opener), memory: None }
+        Self { mappings, states, executable: None, opener: Box::new(opener), memory: None, partial: false }
     }
 
     /// With its executable. Without, it is the lowest mapped file that is an executable.
@@ -59,6 +60,26 @@ impl Process {
     #[must_use]
     pub fn with_memory(self, memory: impl Memory + Send + 'static) -> Self {
         Self { memory: Some(Box::new(memory)), ..self }
+    }
+
+    /// Of which some mappings are known and others not. What a name stands for cannot be told then, as any of the others
+    /// may define it too.
+    #[must_use]
+    pub fn partial(self) -> Self {
+        Self { partial: true, ..self }
+    }
+
+    /// The file of a mapping, where it was opened and is a module.
+    pub fn identity(&self, mapping: usize) -> Option<Identity> {
+        match self.states.get(mapping) {
+            Some(State::Module(identity, _)) => Some(*identity),
+            _ => None,
+        }
+    }
+
+    /// The number of the mapping that holds `address`.
+    pub fn mapping_of(&self, address: u64) -> Option<usize> {
+        self.find(address)
     }
 
     /// Its executable mappings, by address.

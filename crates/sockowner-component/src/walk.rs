@@ -1,5 +1,6 @@
 //! The walk over one stack, from the system call outwards.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::path::PathBuf;
 
@@ -9,13 +10,17 @@ use crate::limits::Budget;
 use crate::link::Inner;
 use crate::maps::file_name;
 use crate::modules::Instance;
-use crate::{Component, Error, Frame, Grade, Kind, Link, Modules, Process, Sample};
+use crate::trace::Trace;
+use crate::{CallSite, Component, Error, Frame, Grade, Kind, Link, Location, Modules, Process, Sample};
 
 pub(crate) struct Walk<'a> {
     pub(crate) modules: &'a mut Modules,
     pub(crate) process: &'a mut Process,
     pub(crate) sample: &'a Sample,
     pub(crate) budget: &'a mut Budget,
+    trace: RefCell<Trace>,
+    /// An address within the call that is under way, and where the sample has it.
+    site: (u64, Location),
     chain: Vec<Frame>,
     /// The best that the next frame can be: each doubtful link lowers it.
     grade: Grade,
@@ -42,15 +47,28 @@ impl<'a> Walk<'a> {
         sample: &'a Sample,
         budget: &'a mut Budget,
     ) -> Self {
-        let grade = Grade::Cfi;
-        Self { modules, process, sample, budget, chain: Vec::new(), grade, found: None, generated: false }
+        Self {
+            modules,
+            process,
+            sample,
+            budget,
+            trace: RefCell::new(Trace::new(sample)),
+            site: (sample.registers.rip, Location::Instruction),
+            chain: Vec::new(),
+            grade: Grade::Cfi,
+            found: None,
+            generated: false,
+        }
     }
 
-    /// The component, and what ended the walk.
-    pub(crate) fn run(mut self) -> (Option<Component>, Error) {
+    /// The component, what ended the walk, and what it depended on.
+    pub(crate) fn run(mut self) -> (Option<Component>, Error, Trace) {
         let Err(end) = self.walk();
+        if end == Error::TooMuchWork {
+            self.trace.borrow_mut().anything();
+        }
         let Some((number, grade)) = self.found else {
-            return (self.executable(), end);
+            return (self.executable(), end, self.trace.into_inner());
         };
         let component = self.chain.get(number).cloned().map(|frame| Component {
             name: frame.name,
@@ -61,7 +79,14 @@ impl<'a> Walk<'a> {
             generated: self.generated,
             chain: self.chain,
         });
-        (component, end)
+        (component, end, self.trace.into_inner())
+    }
+
+    /// The number of the mapping that holds an address which was met.
+    pub(crate) fn meet(&self, address: u64) -> Option<usize> {
+        let number = self.process.find(address);
+        self.trace.borrow_mut().met(number);
+        number
     }
 
     fn walk(&mut self) -> Result<Infallible, Error> {
@@ -74,8 +99,11 @@ impl<'a> Walk<'a> {
             let address = registers.rip;
             // The instruction behind a call may be another function's.
             let within = address.wrapping_sub(u64::from(!matches!(link, Link::Entry | Link::Signal)));
-            let number = self.process.find(within).ok_or(Error::NoMapping)?;
+            let number = self.meet(within).ok_or(Error::NoMapping)?;
             let place = Place { number, address, within };
+            if link == Link::Entry {
+                self.enters_kernel(place)?;
+            }
             self.stand(place, link)?;
 
             let (fde, inner) = match self.function(place) {
@@ -87,13 +115,32 @@ impl<'a> Walk<'a> {
             };
             let within = within.wrapping_sub(inner.bias);
             let context = self.modules.context();
-            let caller = cfi::caller(&fde, within, registers, self.sample, context, self.budget)?;
+            let caller =
+                cfi::caller(&fde, within, registers, (self.sample, &self.trace), context, self.budget)?;
             registers = caller.registers;
+            let location = caller
+                .returns_by
+                .map_or(Location::Elsewhere, |address| Location::of_word(self.sample, address));
+            self.site = (registers.rip.wrapping_sub(u64::from(!caller.interrupted)), location);
             link = if caller.interrupted { Link::Signal } else { self.tie(registers.rip, &inner)? };
             if link != Link::Proved {
                 let grade = if link == Link::Broken { Grade::CallTarget } else { Grade::CfiIndirect };
                 self.grade = self.grade.min(grade);
             }
+        }
+    }
+
+    /// The code where the thread stands is what was there at the call, as far as two bytes can tell.
+    fn enters_kernel(&mut self, place: Place) -> Result<(), Error> {
+        let Ok(Instance { module, bias, .. }) =
+            self.modules.instance(self.process, place.number, self.budget)
+        else {
+            return Ok(());
+        };
+        if module.is_behind_system_call(place.address.wrapping_sub(bias), self.budget)? {
+            Ok(())
+        } else {
+            Err(Error::NoSystemCall)
         }
     }
 
@@ -136,6 +183,9 @@ impl<'a> Walk<'a> {
         };
         if kind == Kind::Module && self.found.is_none() {
             self.found = Some((self.chain.len(), self.grade));
+            let (address, location) = self.site;
+            let mapping = self.process.find(address);
+            self.trace.borrow_mut().found(mapping.map(|mapping| CallSite { mapping, location }));
         }
         self.chain.push(Frame { kind, link, name, path, build_id, offset });
         looked.map(drop)
@@ -170,18 +220,19 @@ impl<'a> Walk<'a> {
         if !is_innermost || !self.sample.call.is_leaf() {
             return;
         }
-        let Some(address) = self.sample.word(self.sample.registers.rsp) else {
+        let rsp = self.sample.registers.rsp;
+        self.trace.borrow_mut().code(self.sample, rsp);
+        let Some(address) = self.sample.word(rsp) else {
             return;
         };
-        let Some(number) =
-            self.process.find(address.wrapping_sub(1)).filter(|number| *number != place.number)
-        else {
+        let Some(number) = self.meet(address.wrapping_sub(1)).filter(|number| *number != place.number) else {
             return;
         };
         if self.calls_symbol(number, address) == Ok(true)
             && let Ok((_, false, _)) = self.look(number)
         {
             self.grade = Grade::ReturnAddress;
+            self.site = (address.wrapping_sub(1), Location::of_word(self.sample, rsp));
             // It has just been looked at, so it can be noted.
             let _ = self.note(number, address, Link::Unproved);
         }
@@ -189,17 +240,21 @@ impl<'a> Walk<'a> {
 
     /// The nearest module that is a file, by frame pointers, which run-time compilers mostly keep.
     fn nearest(&mut self) {
+        // Any word may be in the place of a frame pointer: such answers are not kept.
+        self.trace.borrow_mut().anything();
         let mut pointer = self.sample.registers.rbp;
         for _ in 0..self.modules.limits().frames {
             let (outer, address) = (self.sample.word(pointer), self.sample.word(pointer.wrapping_add(8)));
             let (Some(outer), Some(address)) = (outer, address) else {
                 return;
             };
-            let number = self.process.find(address.wrapping_sub(1));
+            let number = self.meet(address.wrapping_sub(1));
             if let Some(number) = number.filter(|number| matches!(self.look(*number), Ok((_, false, _))))
                 && self.is_behind_call(number, address) == Ok(true)
             {
                 self.grade = Grade::ExecutableOnly;
+                let location = Location::of_word(self.sample, pointer.wrapping_add(8));
+                self.site = (address.wrapping_sub(1), location);
                 // As above.
                 let _ = self.note(number, address, Link::Unproved);
                 return;
@@ -241,11 +296,13 @@ impl<'a> Walk<'a> {
                 (mapping.device, mapping.inode) == (executable.device, executable.inode)
             });
         }
+        let is_partial = self.process.partial;
         let files: Vec<usize> = files.collect();
         let is_executable = |number: &usize| {
             let instance = self.modules.instance(self.process, *number, self.budget);
             instance.is_ok_and(|instance| instance.module.is_executable())
         };
-        files.iter().copied().find(is_executable).or(files.first().copied())
+        let lowest = files.first().copied().filter(|_| !is_partial);
+        files.iter().copied().find(is_executable).or(lowest)
     }
 }

@@ -12,6 +12,7 @@
 mod live_component {
     mod case;
     mod elf;
+    mod expected;
     mod hostile;
     mod libraries;
     mod programs;

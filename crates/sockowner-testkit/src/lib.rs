@@ -40,7 +40,9 @@
 #![cfg(target_os = "linux")]
 
 mod actor;
+pub mod bpf;
 pub mod cgroup;
+pub mod guide;
 pub mod load;
 pub mod netns;
 pub mod pid;
@@ -50,12 +52,15 @@ mod role;
 mod rtnetlink;
 pub mod seccomp;
 mod skip;
+mod sock_diag;
 pub mod stage;
+pub mod uring;
 mod wait;
 
-pub use actor::{Actor, Builder, Sock, SocketOptions, ThreadSock};
+pub use actor::{Actor, Born, Builder, Sock, SocketOptions, ThreadSock, cookie_of};
 pub use libtest_mimic;
 pub use pidns::{ProcMount, Scenario};
 pub use role::{main_prelude, run_if_actor};
-pub use skip::{Requirement, live_test, live_test_unless, netns_test, run, scenario_test};
+pub use skip::{Requirement, live_test, live_test_unless, netns_test, run, run_in_turn, scenario_test};
+pub use sock_diag::SockDiag;
 pub use wait::eventually;

@@ -5,10 +5,12 @@
 //! knows by name, and of a trial that has [`Scenario::run`] run it.
 #![expect(unsafe_code, reason = "unshare is unsafe in rustix for the sake of one flag that is not used here")]
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::panic::catch_unwind;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio, exit};
 use std::sync::OnceLock;
 use std::thread;
@@ -23,6 +25,8 @@ use crate::role::{SCENARIO, own_exe};
 use crate::{netns, privileges};
 
 const DEADLINE: Duration = Duration::from_secs(120);
+/// With the full counts.
+const DEADLINE_FULL: Duration = Duration::from_secs(900);
 /// The scenario that does nothing but start: what [`supported`] runs.
 const PROBE: &str = "testkit: probe";
 
@@ -49,6 +53,8 @@ pub struct Scenario {
     shared_network: bool,
     /// For the test's side alone: the process is born into its time namespace.
     boot_clock_ahead: Option<u32>,
+    /// For the test's side alone, as the process inherits them.
+    variables: Vec<(String, OsString)>,
 }
 
 impl Scenario {
@@ -62,6 +68,7 @@ impl Scenario {
             shared_pids: false,
             shared_network: false,
             boot_clock_ahead: None,
+            variables: Vec::new(),
         }
     }
 
@@ -96,6 +103,12 @@ impl Scenario {
         self
     }
 
+    /// Adds a variable to its environment.
+    pub fn variable(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
+        self
+    }
+
     /// Runs it to its end and returns what it printed (standard output, then standard error).
     ///
     /// # Panics
@@ -103,12 +116,17 @@ impl Scenario {
     /// When it failed, with its output.
     #[track_caller]
     pub fn run(&self) -> String {
+        self.outcome().unwrap_or_else(|why| panic!("{why}"))
+    }
+
+    /// As [`run`](Self::run), without the panic.
+    pub fn outcome(&self) -> Result<String, String> {
         match self.try_run() {
-            Ok((status, output)) if status.success() => output,
+            Ok((status, output)) if status.success() => Ok(output),
             Ok((status, output)) => {
-                panic!("the scenario {:?} failed: {}\n{output}", self.name, tell(status))
+                Err(format!("the scenario {:?} failed: {}\n{output}", self.name, tell(status)))
             }
-            Err(error) => panic!("start the scenario {:?}: {error}", self.name),
+            Err(error) => Err(format!("start the scenario {:?}: {error}", self.name)),
         }
     }
 
@@ -127,6 +145,7 @@ impl Scenario {
         let mut command = Command::new(own_exe());
         command.args([SCENARIO, &self.name]).args(self.words());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         let mut flags = UnshareFlags::empty();
         flags.set(UnshareFlags::NEWPID, !self.shared_pids);
         flags.set(UnshareFlags::NEWTIME, self.boot_clock_ahead.is_some());
@@ -161,7 +180,7 @@ impl Scenario {
             None => None,
         };
         let (shared_pids, shared_network) = (shared_pids.parse().ok()?, shared_network.parse().ok()?);
-        Some(Self { name: name.clone(), proc, user, shared_pids, shared_network, boot_clock_ahead: None })
+        Some(Self { proc, user, shared_pids, shared_network, ..Self::new(name) })
     }
 
     /// In the scenario's process: makes the surroundings that were asked for.
@@ -193,6 +212,11 @@ impl Scenario {
 #[track_caller]
 pub fn inside(name: &str) -> String {
     Scenario::new(name).run()
+}
+
+/// In a scenario: puts a new, empty directory over another one, for as long as the scenario lasts and for nobody else.
+pub fn cover(dir: &Path) -> io::Result<()> {
+    Ok(mount(c"cover", dir, c"tmpfs", MountFlags::empty(), c"mode=0755")?)
 }
 
 /// Whether scenarios in a pid namespace of their own work here, else why not.
@@ -245,10 +269,11 @@ pub(crate) fn serve(known: &[(&str, fn())], words: &[String]) -> ! {
 fn watch() {
     let stdin = io::stdin();
     let mut ends = [PollFd::new(&stdin, PollFlags::empty())];
-    let deadline = Timespec::try_from(DEADLINE).expect("a short time");
+    let limit = if std::env::var_os("SOCKOWNER_FULL").is_some() { DEADLINE_FULL } else { DEADLINE };
+    let deadline = Timespec::try_from(limit).expect("a short time");
     // Interrupted when glibc has every thread change its user.
     match retry_on_intr(|| poll(&mut ends, Some(&deadline))) {
-        Ok(0) => eprintln!("the scenario took longer than {} s", DEADLINE.as_secs()),
+        Ok(0) => eprintln!("the scenario took longer than {} s", limit.as_secs()),
         Ok(_) => eprintln!("the test that started the scenario is gone"),
         Err(error) => eprintln!("watch the scenario: {error}"),
     }

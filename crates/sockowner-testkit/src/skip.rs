@@ -123,6 +123,13 @@ pub fn scenario_test(name: &str, needs: &[Requirement], scenario: Scenario) -> T
     })
 }
 
+/// As [`run`], one after the other unless the command line asks for more at once: for tests that see the whole machine.
+pub fn run_in_turn(trials: Vec<Trial>) -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
 /// Runs the trials as the command line says and yields the exit code for `main`.
 pub fn run(trials: Vec<Trial>) -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -122,6 +122,12 @@ pub fn run(also: &[Requirement], tables: &[&[Test]]) -> ExitCode {
     crate::run(suite.trials(also))
 }
 
+/// As [`run`], [one after the other](crate::run_in_turn).
+pub fn run_in_turn(also: &[Requirement], tables: &[&[Test]]) -> ExitCode {
+    let suite = Suite::new(tables);
+    crate::run_in_turn(suite.trials(also))
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};

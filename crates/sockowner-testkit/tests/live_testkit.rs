@@ -17,6 +17,9 @@ mod kin;
 #[path = "live_testkit/load.rs"]
 mod load;
 #[cfg(target_os = "linux")]
+#[path = "live_testkit/many.rs"]
+mod many;
+#[cfg(target_os = "linux")]
 #[path = "live_testkit/scenarios.rs"]
 mod scenarios;
 #[cfg(target_os = "linux")]
@@ -46,6 +49,7 @@ fn main() -> std::process::ExitCode {
     trials.extend(cleanup::trials());
     trials.extend(seccomp::trials());
     trials.extend(load::trials());
+    trials.extend(many::trials());
     sockowner_testkit::run(trials)
 }
 

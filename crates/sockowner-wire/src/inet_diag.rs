@@ -1,4 +1,4 @@
-//! `NETLINK_SOCK_DIAG` for TCP and UDP (`linux/sock_diag.h`, `linux/inet_diag.h`, sock_diag(7)).
+//! `NETLINK_SOCK_DIAG` for TCP, UDP and MPTCP (`linux/sock_diag.h`, `linux/inet_diag.h`, sock_diag(7)).
 //!
 //! Ports and addresses are in network byte order, everything else in the host's.
 
@@ -8,6 +8,7 @@ use zerocopy::byteorder::{BigEndian, NativeEndian, U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub use self::half::Half;
+pub use self::protocol::{IPPROTO_MPTCP, IPPROTO_TCP, IPPROTO_UDP};
 
 use crate::Malformed;
 use crate::netlink::{self, FLAG_DUMP, FLAG_REQUEST, attributes, push_attribute, push_message};
@@ -22,10 +23,6 @@ pub const AF_UNSPEC: u8 = 0;
 pub const AF_INET: u8 = 2;
 /// `AF_INET6`.
 pub const AF_INET6: u8 = 10;
-/// `IPPROTO_TCP`.
-pub const IPPROTO_TCP: u8 = 6;
-/// `IPPROTO_UDP`.
-pub const IPPROTO_UDP: u8 = 17;
 /// `INET_DIAG_NOCOOKIE`: any socket with this tuple.
 pub const NO_COOKIE: u64 = u64::MAX;
 
@@ -102,8 +99,8 @@ pub enum Request {
         /// [`AF_INET`] or [`AF_INET6`]; of TCP also [`AF_UNSPEC`], which costs the kernel one walk over its tables where
         /// two requests cost two.
         family: u8,
-        /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`].
-        protocol: u8,
+        /// [`IPPROTO_TCP`], [`IPPROTO_UDP`] or [`IPPROTO_MPTCP`], of which each family is asked for by itself.
+        protocol: u16,
         /// Bit `n` asks for sockets in state `n`.
         states: u32,
         /// Local port, 0 for any.
@@ -116,8 +113,8 @@ pub enum Request {
     /// The one socket that a packet between these addresses would reach. **A lookup, not a match**: a listener
     /// may answer for a connection, a wildcard for an address, one socket for a group. Compare what comes back.
     Exact {
-        /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`].
-        protocol: u8,
+        /// [`IPPROTO_TCP`] or [`IPPROTO_UDP`]. MPTCP sockets cannot be looked up so.
+        protocol: u16,
         /// The socket's own address.
         local: SocketAddr,
         /// Its peer; the unspecified address and port 0 where there is none.
@@ -132,7 +129,7 @@ pub enum Request {
 impl Request {
     /// The whole datagram to send.
     pub fn encode(&self, sequence: u32) -> Vec<u8> {
-        let (flags, raw, half) = match *self {
+        let (flags, raw, protocol, half) = match *self {
             Self::Dump { family, protocol, states, local_port, remote_port, half } => {
                 let id = SocketId {
                     local_port: U16::new(local_port),
@@ -157,18 +154,19 @@ impl Request {
                         FLAG_REQUEST | FLAG_DUMP,
                         sequence,
                         old.as_bytes(),
+                        None,
                         half,
                     );
                 }
                 let raw = RawRequest {
                     family,
-                    protocol,
+                    protocol: protocol::short(protocol),
                     extensions: EXTENSION_TCLASS,
                     pad: 0,
                     states: U32::new(states),
                     id,
                 };
-                (FLAG_REQUEST | FLAG_DUMP, raw, half)
+                (FLAG_REQUEST | FLAG_DUMP, raw, protocol, half)
             }
             Self::Exact { protocol, local, remote, interface, cookie } => {
                 // The UDP handler reads the request from the packet's side: source is the peer.
@@ -178,7 +176,7 @@ impl Request {
                     FLAG_REQUEST,
                     RawRequest {
                         family: family_of(local.ip()),
-                        protocol,
+                        protocol: protocol::short(protocol),
                         extensions: EXTENSION_TCLASS,
                         pad: 0,
                         states: U32::new(u32::MAX),
@@ -191,11 +189,13 @@ impl Request {
                             cookie: split(cookie),
                         },
                     },
+                    protocol,
                     None,
                 )
             }
         };
-        message(SOCK_DIAG_BY_FAMILY, flags, sequence, raw.as_bytes(), half)
+        let long = (u16::from(raw.protocol) != protocol).then_some(protocol);
+        message(SOCK_DIAG_BY_FAMILY, flags, sequence, raw.as_bytes(), long, half)
     }
 
     /// Reads a request back: the kernel's side of [`encode`](Self::encode), for tests that play the kernel.
@@ -213,10 +213,11 @@ impl Request {
             });
         }
         let (raw, rest) = RawRequest::read_from_prefix(message.payload).map_err(|_| malformed())?;
+        let protocol = protocol::find(rest).unwrap_or_else(|| raw.protocol.into());
         if message.flags & FLAG_DUMP == FLAG_DUMP {
             return Ok(Self::Dump {
                 family: raw.family,
-                protocol: raw.protocol,
+                protocol,
                 states: raw.states.get(),
                 local_port: raw.id.local_port.get(),
                 remote_port: raw.id.remote_port.get(),
@@ -226,9 +227,9 @@ impl Request {
         let source = SocketAddr::new(address(raw.family, raw.id.local)?, raw.id.local_port.get());
         let destination = SocketAddr::new(address(raw.family, raw.id.remote)?, raw.id.remote_port.get());
         let (local, remote) =
-            if raw.protocol == IPPROTO_UDP { (destination, source) } else { (source, destination) };
+            if protocol == IPPROTO_UDP { (destination, source) } else { (source, destination) };
         Ok(Self::Exact {
-            protocol: raw.protocol,
+            protocol,
             local,
             remote,
             interface: raw.id.interface.get(),
@@ -324,9 +325,19 @@ impl Row {
     }
 }
 
-/// A request, and which half of the answer is wanted.
-fn message(kind: u16, flags: u16, sequence: u32, request: &[u8], half: Option<Half>) -> Vec<u8> {
+/// A request, its protocol where its own field has no room for that, and which half of the answer is wanted.
+fn message(
+    kind: u16,
+    flags: u16,
+    sequence: u32,
+    request: &[u8],
+    protocol: Option<u16>,
+    half: Option<Half>,
+) -> Vec<u8> {
     let mut payload = request.to_vec();
+    if let Some(protocol) = protocol {
+        protocol::push(protocol, &mut payload);
+    }
     if let Some(half) = half {
         half.push(&mut payload);
     }
@@ -372,5 +383,6 @@ const fn join(cookie: [U32<NativeEndian>; 2]) -> u64 {
 }
 
 mod half;
+mod protocol;
 #[cfg(test)]
 mod tests;

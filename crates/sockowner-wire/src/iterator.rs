@@ -8,9 +8,6 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::inet_diag::{AF_INET, AF_INET6};
 
-/// `IPPROTO_MPTCP`: the socket that a program holds; its subflows have its inode number and cookies of their own.
-pub const IPPROTO_MPTCP: u16 = 262;
-
 /// One descriptor that stands for a socket, and the socket where it was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HolderRow {
@@ -38,7 +35,7 @@ pub struct HolderFixed {
     pub tid: u32,
     /// The descriptor.
     pub fd: i32,
-    /// `IPPROTO_TCP`, `IPPROTO_UDP` or [`IPPROTO_MPTCP`].
+    /// `IPPROTO_TCP`, `IPPROTO_UDP` or [`IPPROTO_MPTCP`](crate::inet_diag::IPPROTO_MPTCP).
     pub protocol: u16,
     /// See [`has_main_ended`](Self::has_main_ended).
     pub main_ended: u8,

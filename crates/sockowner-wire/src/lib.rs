@@ -5,17 +5,20 @@
 //!
 //! This crate promises no API stability; use the `sockowner` crate.
 
+pub mod ask;
 mod cgroup_path;
 pub mod inet_diag;
 pub mod iterator;
 mod malformed;
 pub mod mib;
 mod mountinfo;
+pub mod native;
 pub mod netlink;
 mod proc_cgroup;
 mod proc_stat;
 mod proc_status;
 pub mod record;
+pub mod sample;
 mod sockstat;
 
 pub use cgroup_path::{Container, Manager, Placement, Runtime, Unit, place};

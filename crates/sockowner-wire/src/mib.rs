@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::Malformed;
+
 /// Words of `OwningModuleInfo` (`TCPIP_OWNING_MODULE_SIZE`).
 pub const INFO_LEN: usize = 16;
 
@@ -28,6 +30,26 @@ pub const fn tcp_state(linux: u8) -> Option<u32> {
         10 => STATE_LISTEN,
         11 => 9,
         13 => STATE_BOUND,
+        _ => return None,
+    })
+}
+
+/// The Linux state number of a `MIB_TCP_STATE`; `None` for a number without counterpart.
+pub const fn linux_state(mib: u32) -> Option<u8> {
+    Some(match mib {
+        // CLOSED, and DELETE_TCB: about to be nothing.
+        1 | 12 => 7,
+        STATE_LISTEN => 10,
+        3 => 2,
+        4 => 3,
+        5 => 1,
+        6 => 4,
+        7 => 5,
+        8 => 8,
+        9 => 11,
+        10 => 9,
+        11 => 6,
+        STATE_BOUND => 13,
         _ => return None,
     })
 }
@@ -173,11 +195,58 @@ impl Layout {
         }
     }
 
+    /// The rows of the table that `bytes` begins with, as the system filled it. An error where it counts more than there are:
+    /// then none is believed.
+    pub fn rows(self, bytes: &[u8]) -> Result<impl ExactSizeIterator<Item = Row> + '_, Malformed> {
+        let count: Option<[u8; 4]> = bytes.first_chunk().copied();
+        let count = count.map(u32::from_ne_bytes).ok_or(Malformed::new("the count of a table", 0))?;
+        let length = usize::try_from(count).ok().and_then(|count| count.checked_mul(self.row_size()));
+        // A table that is empty may end with its count.
+        let rows = match length {
+            Some(0) => Some(&[][..]),
+            length => bytes.get(self.first_row()..).zip(length).and_then(|(rows, length)| rows.get(..length)),
+        };
+        let rows = rows.ok_or(Malformed::new("a table with fewer rows than it counts", bytes.len()))?;
+        Ok(rows.chunks_exact(self.row_size()).map(move |row| self.read(row)))
+    }
+
+    /// Reads one row, which has its whole length.
+    fn read(self, row: &[u8]) -> Row {
+        let offsets = self.offsets();
+        let u32_at = |at: usize| row[at..].first_chunk().copied().map_or(0, u32::from_ne_bytes);
+        let u64_at = |at: usize| row[at..].first_chunk().copied().map_or(0, u64::from_ne_bytes);
+        let nobody = if self.v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let side = |ends: &Ends| {
+            let ip = &row[ends.ip..];
+            let ip = if self.v6 {
+                ip.first_chunk().copied().map(<[u8; 16]>::into)
+            } else {
+                ip.first_chunk().copied().map(<[u8; 4]>::into)
+            };
+            // What stands above the low 16 bits means nothing.
+            let port = row[ends.port..].first_chunk().copied().map_or(0, u16::from_be_bytes);
+            Side { ip: ip.unwrap_or(nobody), scope: ends.scope.map_or(0, u32_at), port }
+        };
+        Row {
+            local: side(&offsets.local),
+            remote: offsets.remote.as_ref().map_or(Side { ip: nobody, scope: 0, port: 0 }, side),
+            state: offsets.state.map_or(0, u32_at),
+            pid: offsets.pid.map_or(0, u32_at),
+            created: offsets.created.map_or(0, u64_at),
+            info: offsets.info.and_then(|at| info(&row[at..])).unwrap_or_default(),
+        }
+    }
+
     /// `dwOwningPid` and `OwningModuleInfo` of a row of this layout; `None` where `row` is too short or has none.
     pub fn owner(self, row: &[u8]) -> Option<(u32, [u64; INFO_LEN])> {
         let offsets = self.offsets();
         let pid = row.get(offsets.pid?..)?.first_chunk().copied().map(u32::from_ne_bytes)?;
         Some((pid, info(row.get(offsets.info?..)?)?))
+    }
+
+    /// `liCreateTimestamp` of a row of this layout; `None` where `row` is too short or has none.
+    pub fn created(self, row: &[u8]) -> Option<u64> {
+        row.get(self.offsets().created?..)?.first_chunk().copied().map(u64::from_ne_bytes)
     }
 
     const fn offsets(self) -> Offsets {
@@ -351,10 +420,48 @@ mod tests {
             layout.push_table(std::slice::from_ref(&row), &mut table);
             let bytes = &table[8..];
             assert_eq!(layout.owner(bytes), Some((4711, row.info)), "{layout:?}");
+            assert_eq!(layout.created(bytes), Some(9), "{layout:?}");
             for len in 0..bytes.len() {
                 assert_eq!(layout.owner(&bytes[..len]), None, "{layout:?} cut at {len}");
             }
+            assert_eq!(layout.created(&bytes[..23]), None, "{layout:?}");
+            assert_eq!(Layout { detail: Detail::Pid, ..layout }.created(bytes), None, "{layout:?}");
         }
+    }
+
+    #[test]
+    fn module_rows_are_read_back_and_a_table_cut_short_has_none() {
+        for (tcp, v6, ip) in [
+            (true, false, "1.2.3.4"),
+            (true, true, "fe80::5"),
+            (false, false, "1.2.3.4"),
+            (false, true, "::5"),
+        ] {
+            let layout = Layout { tcp, v6, detail: Detail::Module };
+            let nobody = side(if v6 { "::" } else { "0.0.0.0" }, 0, 0);
+            let far = |ip| if tcp { side(ip, 0, 0xff00) } else { nobody };
+            let scope = if v6 { 7 } else { 0 };
+            let one = Row { state: if tcp { 5 } else { 0 }, ..row(side(ip, scope, 0x1234), far(ip)) };
+            let rows = vec![one.clone(), Row { pid: 1, ..one }];
+            let mut table = Vec::new();
+            layout.push_table(&rows, &mut table);
+            assert_eq!(layout.rows(&table).unwrap().collect::<Vec<_>>(), rows, "{layout:?}");
+            for len in 0..table.len() {
+                assert!(layout.rows(&table[..len]).is_err(), "{layout:?} cut at {len}");
+            }
+            assert_eq!(layout.rows(&[0; 4]).unwrap().len(), 0, "an empty one may end there");
+            table[..4].fill(0xff);
+            assert!(layout.rows(&table).is_err(), "a count that lies");
+        }
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn what_is_above_a_port_means_nothing() {
+        let layout = Layout { tcp: false, v6: false, detail: Detail::Basic };
+        let table = [1, 0, 0, 0, 127, 0, 0, 1, 0, 53, 0xaa, 0xbb];
+        let row = layout.rows(&table).unwrap().next().unwrap();
+        assert_eq!(row.local, side("127.0.0.1", 0, 53));
     }
 
     #[test]
@@ -373,5 +480,9 @@ mod tests {
         let told: Vec<_> = (1..=13).map(|state| tcp_state(state).unwrap()).collect();
         assert_eq!(told, [5, 3, 4, 6, 7, 11, 1, 8, 10, 2, 9, 4, 100]);
         assert_eq!([0, 14, 255].map(tcp_state), [None; 3]);
+        for linux in (1..=11).chain([13]) {
+            assert_eq!(linux_state(tcp_state(linux).unwrap()), Some(linux));
+        }
+        assert_eq!([0, 12, 13, 99, 101].map(linux_state), [None, Some(7), None, None, None]);
     }
 }

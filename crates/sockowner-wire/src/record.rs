@@ -9,12 +9,16 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::iterator::address;
 
+mod component;
+
+pub use component::{ComponentFrame, ComponentRecord, FRAMES_MAX, ModuleRecord};
+
 /// `RECORD_LAYOUT`: which version of these values this module reads.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 /// `NO_USER`: stands for all users that have no entry of their own.
 pub const NO_USER: u32 = u32::MAX;
 /// `PATH_ROOM`.
-const PATH_ROOM: usize = 420;
+const PATH_ROOM: usize = 416;
 /// `PID_LEVELS`.
 const PID_LEVELS: usize = 5;
 const WHEN_EVIDENCE: u32 = 22;
@@ -123,16 +127,19 @@ pub struct SocketRecord {
     pub protocol: u8,
     /// See [`origin`](Self::origin).
     pub origin: u8,
-    /// Room.
-    pub zero: u8,
+    /// See [`is_refused`](Self::is_refused).
+    pub refused: u8,
+    /// Keys in the map of components, in the order of [`parties`](Self::parties); 0 where none is known.
+    pub components: [u32; 4],
 }
 
 const _: () = {
-    assert!(size_of::<SocketRecord>() == 128);
+    assert!(size_of::<SocketRecord>() == 144);
     assert!(std::mem::offset_of!(SocketRecord, creator) == 16);
     assert!(std::mem::offset_of!(SocketRecord, local) == 80);
     assert!(std::mem::offset_of!(SocketRecord, netns) == 112);
     assert!(std::mem::offset_of!(SocketRecord, family) == 124);
+    assert!(std::mem::offset_of!(SocketRecord, components) == 128);
 };
 
 impl SocketRecord {
@@ -144,6 +151,11 @@ impl SocketRecord {
             2 => Origin::Child,
             other => Origin::Other(other),
         }
+    }
+
+    /// At socket(2) there was no room to note it; of a connection that came in, its listener.
+    pub fn is_refused(&self) -> bool {
+        self.refused != 0
     }
 
     /// The socket's own address as it was last; `None` for a family that is neither.
@@ -250,7 +262,7 @@ impl ProcessRecord {
     }
 }
 
-/// `struct executable_record`: the path of an executable.
+/// `struct executable_record`: the path of a file that is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ExecutableRecord {
@@ -260,6 +272,8 @@ pub struct ExecutableRecord {
     pub device: u32,
     /// The user whose share of the table it takes.
     pub charged: u32,
+    /// When it was last noted, in seconds since boot.
+    pub seen: u32,
     /// Length of `parts`; 0 while they are being written.
     pub length: u32,
     /// See [`path`](Self::path).
@@ -268,7 +282,7 @@ pub struct ExecutableRecord {
 
 const _: () = {
     assert!(size_of::<ExecutableRecord>() == 440);
-    assert!(std::mem::offset_of!(ExecutableRecord, parts) == 20);
+    assert!(std::mem::offset_of!(ExecutableRecord, parts) == 24);
 };
 
 impl ExecutableRecord {
@@ -310,7 +324,7 @@ pub struct Counters {
     pub refused: u64,
 }
 
-/// `struct settings`: set before anything runs.
+/// `struct settings`: set before anything runs, but for the keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Settings {
@@ -324,12 +338,16 @@ pub struct Settings {
     pub executables: u32,
     /// When the recorder was started.
     pub started: u64,
+    /// The last key that a component was given: keys count up, and none is given again.
+    pub component: u32,
+    /// The last that a module was given.
+    pub module: u32,
 }
 
 const _: () = {
     assert!(size_of::<Holding>() == 32);
     assert!(size_of::<Counters>() == 24);
-    assert!(size_of::<Settings>() == 24);
+    assert!(size_of::<Settings>() == 32);
 };
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ use crate::{Evidence, Process, RoleKind};
 pub enum Attribution {
     /// At least one process was seen holding it.
     Held(Holders),
-    /// No process has it any more; a recorder tells who had.
+    /// The system noted who made it. Linux: no process has it any more, and a recorder tells who had. Windows: whether any
+    /// has it is not told.
     Recorded(RecordedOwner),
     /// None was, for this reason.
     Unattributed(Reason),
@@ -44,7 +45,6 @@ impl Attribution {
     /// The one process to name where only one can be named, and how it was chosen.
     ///
     /// Every reduction from the set of holders to a single owner is this one.
-    #[doc(alias = "dwOwningPid")]
     pub fn primary_owner(&self) -> Option<(&Arc<Process>, Evidence)> {
         if let Self::Recorded(owner) = self {
             return Some((&owner.process, Evidence::Recorded));
@@ -150,12 +150,19 @@ pub struct Holder {
     /// The thread in whose table it is: the pid, unless a thread has a table of its own.
     pub tid: u32,
     /// The descriptor.
+    ///
+    /// # Platform
+    /// Windows: the value of the handle; -1 where that is not known, and for a native program under Wine.
     pub fd: i32,
 }
 
-/// Who had a socket that nobody has any more (`TIME_WAIT`, an orphan): the process that accepted it, was the first to use
-/// it, or closed it; of a connection that was made from here, the one that bound it, by bind(2) or connect(2). Never one
-/// that had to do with its listener alone.
+/// Who made a socket what it is, as the system noted it at the call.
+///
+/// # Platform
+/// Linux, while a recorder runs: who had a socket that nobody has any more (`TIME_WAIT`, an orphan). The process that
+/// accepted it, was the first to use it, or closed it; of a connection that was made from here, the one that bound it, by
+/// bind(2) or connect(2). Never one that had to do with its listener alone. Windows: of every socket, the process that bound
+/// it, as the system's row says; it may have handed the socket on since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordedOwner {
@@ -163,8 +170,21 @@ pub struct RecordedOwner {
     pub process: Arc<Process>,
     /// What it did: [`RoleKind::Acceptor`] or [`RoleKind::Binder`].
     pub role: RoleKind,
-    /// It has ended.
+    /// It has ended. Never on Windows: there nobody is told of it any more.
     pub exited: bool,
+}
+
+/// The process that owns a socket where the owner is who made it what it is, as on Windows, and only one that lives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Owning {
+    /// The process.
+    pub process: Arc<Process>,
+    /// The recorded call that it made: [`RoleKind::Acceptor`] or [`RoleKind::Binder`]. `None`: who made it is not known, or
+    /// has ended, and this is the [primary owner](Attribution::primary_owner).
+    pub caller: Option<RoleKind>,
+    /// The call came from a library, which [`module_of`](crate::module_of) can name.
+    pub component: bool,
 }
 
 /// A process in the cgroup in which a socket was created: it may know more, **it is not an owner**.
@@ -214,6 +234,9 @@ impl Reason {
         match self {
             Self::NotPermitted => "a process that could not be inspected for want of permission may hold it",
             Self::NoHolder => "no process has it: closed and lingering, or not yet accepted",
+            Self::NoVisibleHolder if cfg!(windows) => {
+                "every Windows process was read and none has it: a native program's, not yet accepted, or lingering"
+            }
             Self::NoVisibleHolder => {
                 "every process was read and none has it: the kernel's own, in flight, in io_uring, or in another pid namespace"
             }

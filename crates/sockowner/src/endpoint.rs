@@ -14,17 +14,21 @@ pub enum Protocol {
     Tcp,
     /// UDP.
     Udp,
+    /// Multipath TCP: what a program holds. The TCP sockets below it, its subflows, are told by themselves
+    /// ([`Socket::is_subflow`](crate::Socket::is_subflow)).
+    Mptcp,
 }
 
 impl Protocol {
     /// Every protocol this library asks for.
-    pub const ALL: [Self; 2] = [Self::Tcp, Self::Udp];
+    pub const ALL: [Self; 3] = [Self::Tcp, Self::Udp, Self::Mptcp];
 
-    /// `tcp` or `udp`.
+    /// `tcp`, `udp` or `mptcp`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
+            Self::Mptcp => "mptcp",
         }
     }
 }

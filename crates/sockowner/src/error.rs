@@ -127,16 +127,19 @@ mod tests {
 
     #[test]
     fn the_plain_form_is_the_outer_sentence_and_the_long_one_the_chain() {
-        let refused = io::Error::from_raw_os_error(13);
+        /// `EACCES`, and Windows' `ERROR_ACCESS_DENIED`.
+        const REFUSED: i32 = if cfg!(windows) { 5 } else { 13 };
+        let refused = io::Error::from_raw_os_error(REFUSED);
+        let words = refused.to_string();
         let error =
             Error::io("open a sock_diag netlink socket", refused).context("read the TCP IPv4 sockets");
         assert_eq!(error.to_string(), "read the TCP IPv4 sockets");
         assert_eq!(
             format!("{error:#}"),
-            "read the TCP IPv4 sockets: open a sock_diag netlink socket: Permission denied (os error 13)"
+            format!("read the TCP IPv4 sockets: open a sock_diag netlink socket: {words}")
         );
         assert!(error.is_not_permitted());
-        assert_eq!(error.raw_os_error(), Some(13));
+        assert_eq!(error.raw_os_error(), Some(REFUSED));
         let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |e| e.source());
         assert_eq!(chain.count(), 3);
     }

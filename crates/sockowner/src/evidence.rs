@@ -12,8 +12,8 @@ pub enum Evidence {
     /// Several hold the socket; this one started first. **A convention, not knowledge**: at equal start times an
     /// ancestor goes before its descendant, then the lower pid.
     EarliestHolder,
-    /// Nobody holds it any more; the kernel noted at the call who did:
-    /// [`RecordedOwner`](crate::RecordedOwner).
+    /// The system noted at the call who made it: [`RecordedOwner`](crate::RecordedOwner). Linux: of a socket that nobody
+    /// holds any more. Windows: of every socket, and only a process that lives.
     Recorded,
 }
 

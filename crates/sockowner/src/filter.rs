@@ -65,7 +65,7 @@ impl Filter {
         self
     }
 
-    /// Whose socket, or a holder of it, belongs to this user: a name or a number.
+    /// Whose socket, or a holder of it, belongs to this user: a name or a number. Windows: a name with or without its domain.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.users.push(user.into());
@@ -73,14 +73,17 @@ impl Filter {
     }
 
     /// Created in, or held by a process in, this unit. `ssh` stands for `ssh.service`, as for systemctl.
-    /// Units of every manager match: look at [`Service::manager`] before trusting the name.
+    /// Units of every manager match: look at [`Service::manager`] before trusting the name. Windows: a service's name.
     #[must_use]
     pub fn unit(mut self, unit: impl Into<String>) -> Self {
         const OTHER_TYPES: [&str; 9] =
             [".socket", ".scope", ".slice", ".timer", ".target", ".mount", ".path", ".device", ".swap"];
         let mut unit = unit.into();
         // Sockets are told by service; a unit of another type is looked for by its own name, and not found.
-        if !unit.ends_with(".service") && !OTHER_TYPES.iter().any(|other| unit.ends_with(other)) {
+        if !cfg!(windows)
+            && !unit.ends_with(".service")
+            && !OTHER_TYPES.iter().any(|other| unit.ends_with(other))
+        {
             unit.push_str(".service");
         }
         self.units.push(unit);
@@ -94,7 +97,8 @@ impl Filter {
         self
     }
 
-    /// Held by a process that runs this executable: a path, or a base name.
+    /// Held by a process that runs this executable: a path, or a base name. Windows: without regard to capitals, and `/` is
+    /// `\`.
     #[must_use]
     pub fn executable(mut self, path: impl AsRef<OsStr>) -> Self {
         self.executables.push(path.as_ref().to_owned());
@@ -112,8 +116,9 @@ impl Filter {
     /// [`Socket::netns`](crate::Socket::netns): the same addresses may be in several.
     ///
     /// # Platform
-    /// Linux: needs [`Source::Bpf`](crate::Source::Bpf), and tells the sockets that a process has open. What could not
-    /// be told is a [gap](crate::Snapshot::gaps).
+    /// Linux: those that are named under `/run/netns`, and those in which a process lives that may be inspected. To list one
+    /// takes `CAP_SYS_ADMIN`; of others [`Source::Bpf`](crate::Source::Bpf) tells the sockets that a process has open. What
+    /// could not be told is a [gap](crate::Snapshot::gaps). [`Entry::netns_name`] tells what each is called.
     #[must_use]
     pub fn every_namespace(mut self) -> Self {
         self.every_namespace = true;
@@ -182,11 +187,20 @@ fn any_or_empty<T>(wanted: &[T], is_met: impl FnMut(&T) -> bool) -> bool {
 }
 
 fn is_user(wanted: &str, uid: Option<u32>, name: Option<&str>) -> bool {
-    name == Some(wanted) || uid.is_some_and(|uid| wanted.parse() == Ok(uid))
+    let is_called_so = |name: &str| {
+        let without_domain = name.split_once('\\').map(|(_, name)| name);
+        is_name(name, wanted) || cfg!(windows) && without_domain.is_some_and(|name| is_name(name, wanted))
+    };
+    name.is_some_and(is_called_so) || uid.is_some_and(|uid| wanted.parse() == Ok(uid))
 }
 
 fn is_unit(wanted: &str, service: Option<&Service>) -> bool {
-    service.is_some_and(|service| service.name == wanted)
+    service.is_some_and(|service| is_name(&service.name, wanted))
+}
+
+/// Windows makes no difference between capitals and others in the names of users and services.
+fn is_name(name: &str, wanted: &str) -> bool {
+    name == wanted || cfg!(windows) && name.to_lowercase() == wanted.to_lowercase()
 }
 
 fn is_container(wanted: &str, container: Option<&Container>) -> bool {
@@ -201,23 +215,63 @@ fn is_container(wanted: &str, container: Option<&Container>) -> bool {
 fn runs(wanted: &OsStr, process: &Process) -> bool {
     process.executable.as_ref().is_some_and(|executable| {
         let path: &Path = &executable.path;
-        path.as_os_str() == wanted || path.file_name() == Some(wanted)
+        is_file(path.as_os_str(), wanted) || path.file_name().is_some_and(|name| is_file(name, wanted))
     })
+}
+
+/// Windows makes no difference between capitals and others in the names of files, and takes both separators.
+fn is_file(name: &OsStr, wanted: &OsStr) -> bool {
+    let spelled = |name: &OsStr| name.to_str().map(|name| name.replace('/', r"\").to_lowercase());
+    name == wanted || cfg!(windows) && spelled(wanted).is_some_and(|wanted| spelled(name) == Some(wanted))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::Executable;
 
     #[test]
     fn nothing_asked_is_everything() {
         let filter = Filter::new();
-        assert_eq!(filter.protocols().count(), 2);
+        assert_eq!(filter.protocols().count(), 3);
         assert_eq!(filter.families().count(), 2);
         assert!(filter.wants_owners() && filter.states().is_empty());
     }
 
     #[test]
+    #[cfg(windows)]
+    fn names_go_without_case_and_users_without_domain() {
+        let user = Some(r"NT AUTHORITY\SYSTEM");
+        for wanted in [r"NT AUTHORITY\SYSTEM", r"nt authority\system", "System"] {
+            assert!(is_user(wanted, None, user), "{wanted}");
+        }
+        assert!(!is_user("NT AUTHORITY", None, user) && !is_user("", None, user));
+        let service = Service { name: "Dnscache".into(), manager: crate::Manager::System, uid: None };
+        let units = Filter::new().unit("DNSCache").units;
+        assert!(is_unit(&units[0], Some(&service)));
+    }
+
+    #[test]
+    fn files_go_by_path_and_by_base_name() {
+        let process = |path: &str| {
+            let mut process = Arc::unwrap_or_clone(crate::attribution::tests::process(1, 1, 0));
+            process.executable =
+                Some(Executable { path: path.into(), deleted: false, verified: false, file: None });
+            process
+        };
+        let [path, base] = if cfg!(windows) { [r"Z:\tmp\Lst.exe", "Lst.exe"] } else { ["/tmp/Lst", "Lst"] };
+        let runs = |wanted: &str| runs(OsStr::new(wanted), &process(path));
+        assert!(runs(path) && runs(base) && !runs("st.exe") && !runs(""));
+        for wanted in [r"z:\TMP\lst.EXE", "Z:/tmp/Lst.exe", "lst.exe", "/TMP/lst", "lst"] {
+            let is_so = cfg!(windows) && wanted.ends_with(['e', 'E']);
+            assert_eq!(runs(wanted), is_so, "{wanted}");
+        }
+    }
+
+    #[test]
+    #[cfg(not(windows))]
     fn a_unit_is_found_with_and_without_its_suffix() {
         assert_eq!(Filter::new().unit("ssh"), Filter::new().unit("ssh.service"));
         assert_eq!(Filter::new().unit("snap.x.y"), Filter::new().unit("snap.x.y.service"));

@@ -8,9 +8,14 @@
 //! none, a [`Reason`] says why; what could not be read at all is in [`Snapshot::gaps`]. "Unknown, because" is preferred
 //! to a guess everywhere.
 
-#![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only a backend makes answers"))]
+#![cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "much of what a recorder tells is Linux's alone")
+)]
 
 mod attribution;
+mod closed;
+mod component;
 mod endpoint;
 mod error;
 mod evidence;
@@ -25,7 +30,9 @@ mod snapshot;
 mod socket;
 mod sys;
 
-pub use attribution::{Attribution, Candidate, Holder, Holders, Reach, Reason, RecordedOwner};
+pub use attribution::{Attribution, Candidate, Holder, Holders, Owning, Reach, Reason, RecordedOwner};
+pub use closed::Closed;
+pub use component::{Component, ComponentEvidence, ComponentFrame};
 pub use endpoint::{Address, Endpoint, Family, Interface, Protocol, State};
 pub use error::{Error, ErrorKind, Result};
 pub use evidence::Evidence;
@@ -36,7 +43,7 @@ pub use pattern::{Match, Pattern};
 pub use query::{Query, QueryBuilder, Source, SourceState, Survey};
 pub use roles::{Record, Recorded, RecordedProcess, Role, RoleEvidence, RoleKind, RoleReason, Roles};
 pub use snapshot::{Entry, Gap, GapReason, Snapshot};
-pub use socket::Socket;
+pub use socket::{RowOwner, Socket};
 
 #[doc = include_str!("../PLATFORM.md")]
 pub mod platform {}

@@ -9,8 +9,17 @@ pub mod linux {
         #[doc(hidden)]
         pub use crate::sys::linux::record::start_with;
         pub use crate::sys::linux::record::{
-            HookState, Reader, Started, Status, Swept, start, status, stop, tend,
+            CallSample, CallSite, HookState, Noted, Reader, SampledCall, SampledMapping, SampledMappings,
+            SampledRegisters, Sampler, Started, Status, Store, Swept, Tender, start, status, stop, tend,
         };
+        pub use crate::sys::linux::record_ask::{Closed, closed};
+        #[doc(hidden)]
+        pub use crate::sys::linux::record_told::{Asker, answer};
+    }
+
+    /// Asking about another network namespace: what `sockowner --netns` does.
+    pub mod netns {
+        pub use crate::sys::linux::namespaces::open;
     }
 
     /// Sharing the BPF iterators with those who may not load them: what `sockowner share` does.

@@ -11,7 +11,8 @@ pub use sockowner_wire::{Manager, Runtime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StartTime {
-    /// Clock ticks since boot, in the initial time namespace (Linux: field 22 of `/proc/PID/stat`, 100 a second).
+    /// Clock ticks since boot, in the initial time namespace (Linux: field 22 of `/proc/PID/stat`, 100 a second). Windows:
+    /// units of 100 ns since the begin of 1601 (`FILETIME`).
     pub ticks: u64,
     /// The same as wall-clock time, by the clock's present reading: it moves when the clock is set.
     pub time: Option<SystemTime>,
@@ -60,9 +61,9 @@ pub struct Process {
     pub executable: Option<Executable>,
     /// Its effective user.
     pub uid: Option<u32>,
-    /// That user's name.
+    /// That user's name. Windows, which has no number: `DOMAIN\\name`, or the security identifier of an account without one.
     pub user: Option<Arc<str>>,
-    /// The unit whose cgroup it is in now.
+    /// The unit whose cgroup it is in now. Windows: the service that lives in it; of several, none.
     pub service: Option<Arc<Service>>,
     /// The container whose cgroup it is in now.
     pub container: Option<Arc<Container>>,
@@ -75,11 +76,11 @@ pub struct Process {
     pub kernel_thread: bool,
 }
 
-/// A systemd unit of type service.
+/// A systemd unit of type service; on Windows a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Service {
-    /// The unit's name with its suffix: `ssh.service`, `getty@tty1.service`.
+    /// The unit's name with its suffix: `ssh.service`, `getty@tty1.service`. A Windows service's as it is: `Dnscache`.
     pub name: String,
     /// Who gave the name. Only [`Manager::System`] names are the administrator's; the others are any user's choice.
     pub manager: Manager,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use crate::{Address, Endpoint, Error, ErrorKind, Protocol, Result, State};
+use crate::{Address, Endpoint, Error, ErrorKind, Protocol, Result, Socket, State};
 
 /// One side of a [`Pattern`]: a port, with or without an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,9 @@ struct Side {
     zone: Option<String>,
     port: u16,
 }
+
+/// A side without a zone.
+pub(crate) type PlainSide = (Option<IpAddr>, u16);
 
 /// Names the endpoints to explain: a local side, and a remote one for a connection.
 ///
@@ -103,6 +106,20 @@ impl Pattern {
         Ok(Self { protocol, local, remote: None })
     }
 
+    /// An endpoint's two sides, each an address, if any one will not do, and a port.
+    pub(crate) fn of_sides(protocol: Option<Protocol>, local: PlainSide, remote: Option<PlainSide>) -> Self {
+        let side = |(ip, port)| Side { ip, zone: None, port };
+        Self { protocol, local: side(local), remote: remote.map(side) }
+    }
+
+    /// What [`of_sides`](Self::of_sides) takes; `None` where a zone is told.
+    pub(crate) fn sides(&self) -> Option<(Option<Protocol>, PlainSide, Option<PlainSide>)> {
+        let Self { protocol, local, remote } = self;
+        let is_zoned = local.zone.is_some() || remote.as_ref().is_some_and(|side| side.zone.is_some());
+        let plain = |side: &Side| (side.ip, side.port);
+        (!is_zoned).then(|| (*protocol, plain(local), remote.as_ref().map(plain)))
+    }
+
     /// The protocols that can match.
     pub(crate) fn protocols(&self) -> impl Iterator<Item = Protocol> {
         let only = self.protocol;
@@ -173,6 +190,35 @@ impl From<Met> for Match {
     }
 }
 
+/// What of `listed` is named by `pattern`, and how. Of the listeners of one protocol in one network namespace only the best
+/// kind serves: one with the very address, else a wildcard, else one of both families.
+pub(crate) fn served<T>(
+    pattern: &Pattern,
+    listed: impl IntoIterator<Item = T>,
+    socket: impl Fn(&T) -> &Socket,
+) -> Vec<(T, Match)> {
+    let meets = |one: &T| {
+        let socket = socket(one);
+        pattern.matches(&socket.endpoint, socket.v6only == Some(true))
+    };
+    let found: Vec<_> = listed.into_iter().filter_map(|one| meets(&one).map(|met| (one, met))).collect();
+    let rivals = |one: &Socket, other: &Socket| {
+        one.endpoint.protocol == other.endpoint.protocol
+            && one.netns == other.netns
+            && other.endpoint.state.is_listening()
+    };
+    let best = |one: &Socket| {
+        let same = found.iter().filter(|(other, _)| rivals(one, socket(other)));
+        same.map(|&(_, met)| met).min()
+    };
+    let serves: Vec<_> = found
+        .iter()
+        .map(|(one, met)| *met == Met::Exact || best(socket(one)).is_none_or(|best| *met == best))
+        .collect();
+    let served = found.into_iter().zip(serves).filter(|(_, serves)| *serves);
+    served.map(|((one, met), _)| (one, met.into())).collect()
+}
+
 impl Side {
     /// `address` is what this side names. IPv4 is the same mapped or not.
     fn is(&self, address: &Address) -> bool {
@@ -185,7 +231,7 @@ impl Side {
 impl FromStr for Pattern {
     type Err = Error;
 
-    /// `[tcp/|udp/]ADDRESS:PORT`, the address left out for any; two of them with `,` or `->` for a connection.
+    /// `[tcp/|udp/|mptcp/]ADDRESS:PORT`, the address left out for any; two of them with `,` or `->` for a connection.
     fn from_str(text: &str) -> Result<Self> {
         match text.split_once("->").or_else(|| text.split_once(',')) {
             Some((local, remote)) => Self::connection(local.trim(), remote.trim()),
@@ -224,14 +270,15 @@ fn invalid(text: &str, why: &str) -> Error {
     Error::new(ErrorKind::InvalidInput, format!("read endpoint '{escaped}': {why}"))
 }
 
-/// `[tcp/|udp/]ADDRESS:PORT`.
+/// `[tcp/|udp/|mptcp/]ADDRESS:PORT`.
 fn parse_side(text: &str) -> Result<(Option<Protocol>, Side)> {
     let (protocol, rest) = match text.split_once('/') {
         None => (None, text),
         Some((word, rest)) => match word.to_ascii_lowercase().as_str() {
             "tcp" => (Some(Protocol::Tcp), rest),
             "udp" => (Some(Protocol::Udp), rest),
-            _ => return Err(invalid(text, "the protocol before '/' is neither tcp nor udp")),
+            "mptcp" => (Some(Protocol::Mptcp), rest),
+            _ => return Err(invalid(text, "the protocol before '/' is none of tcp, udp and mptcp")),
         },
     };
     let Some((host, port)) = rest.rsplit_once(':') else {
@@ -304,6 +351,7 @@ mod tests {
             "[fe80::1%eth0]:22",
             "tcp/:53",
             "udp/[::]:53",
+            "mptcp/:443",
             "127.0.0.1:1,127.0.0.1:2",
             "tcp/[::1]:1,[::1]:2",
         ] {
@@ -330,7 +378,7 @@ mod tests {
             ("[::1%]:80", "the zone after '%' is empty"),
             ("[::g]:80", "'::g' is not an IPv6 address"),
             ("300.1.1.1:80", "'300.1.1.1' is not an IPv4 address; names are never resolved"),
-            ("sctp/:80", "the protocol before '/' is neither tcp nor udp"),
+            ("sctp/:80", "the protocol before '/' is none of tcp, udp and mptcp"),
             ("127.0.0.1:80-", "it ends in '-'"),
             ("tcp/:1,udp/:2", "the two sides name different protocols"),
         ] {

@@ -1,10 +1,11 @@
 //! The one entry: ask for a snapshot, for one endpoint, for the owner of one socket.
 
-use crate::pattern::Met;
+use crate::pattern::served;
 use crate::snapshot;
 use crate::sys::{Options, Scope, Search, Seen, Sockets, System};
 use crate::{
-    Entry, Error, ErrorKind, Family, Filter, Gap, Match, Pattern, Protocol, Result, Snapshot, Socket,
+    Address, Closed, Entry, Error, ErrorKind, Family, Filter, Gap, Match, Owning, Pattern, Protocol, Reason,
+    Record, Result, Snapshot, Socket, State,
 };
 
 /// Asks the system who owns which socket.
@@ -29,8 +30,8 @@ use crate::{
 ///
 /// # Platform
 /// Linux 5.8 or later for cgroups, 4.11 for everything else; no privilege, but other users' processes can be looked
-/// into only with `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH` (root has both). See
-/// [`platform`](crate::platform) for each answer's source.
+/// into only with `CAP_SYS_PTRACE` and `CAP_DAC_READ_SEARCH` (root has both). Windows 10 or later, and Wine; of other users'
+/// processes all but the name takes an administrator. See [`platform`](crate::platform) for each answer's source.
 #[derive(Debug)]
 pub struct Query {
     system: System,
@@ -54,6 +55,12 @@ pub enum Source {
     Bpf,
     /// proc(5): works for every user, on every kernel.
     Proc,
+    /// The system's tables, which tell who bound a socket: Windows.
+    Tables,
+    /// The handles of all processes: Wine, whose tables do not tell that.
+    Handles,
+    /// Linux below Wine, which knows of native programs, where the bridge to it is installed.
+    Bridge,
 }
 
 /// One place that owners can come from, and whether they do.
@@ -69,6 +76,9 @@ pub struct SourceState {
     /// Why it cannot be used: each way that was tried, and what the system said.
     pub refused: Vec<String>,
 }
+
+/// Sockets that a pattern names, and how.
+type Named = Vec<(Socket, Match)>;
 
 impl QueryBuilder {
     /// Takes owners from this source.
@@ -97,9 +107,16 @@ impl QueryBuilder {
     ///
     /// # Errors
     /// Where no question could be answered: sock_diag is refused or missing, or the platform has no backend. With
-    /// [`Source::Bpf`], where that source cannot be used.
+    /// [`Source::Bpf`], where that source cannot be used; with any that another platform has. On Windows with any but
+    /// [`Source::Auto`]: there is nothing to choose.
     pub fn open(self) -> Result<Query> {
         Ok(Query { system: System::open(self.options)? })
+    }
+
+    /// As [`open`](Self::open), inside another network namespace.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn open_in(self, place: &std::ffi::OsStr) -> Result<Query> {
+        Ok(Query { system: System::open_in(self.options, place)? })
     }
 }
 
@@ -120,7 +137,8 @@ impl Query {
     /// Where owners can come from, best first; what has not been needed yet is tried now.
     ///
     /// # Platform
-    /// Linux: [`Source::Bpf`] and [`Source::Proc`].
+    /// Linux: [`Source::Bpf`] and [`Source::Proc`]. Windows: [`Source::Tables`]. Wine: [`Source::Handles`], [`Source::Bridge`]
+    /// and [`Source::Tables`]. There none can be chosen: each answers what the others cannot.
     pub fn sources(&self) -> Vec<SourceState> {
         self.system.sources()
     }
@@ -129,7 +147,10 @@ impl Query {
     /// [every](Filter::every_namespace) one.
     ///
     /// # Platform
-    /// Linux: one sock_diag dump a table, one walk over `/proc/PID/fd` of all processes.
+    /// Linux: one sock_diag dump a table (MPTCP sockets since 5.9), both families of TCP together and many sockets in two
+    /// halves; meanwhile one pass of the BPF iterators over all processes, or afterwards one walk over their `/proc/PID/fd`.
+    /// Windows: the module tables of iphlpapi, which name owners; each of these is opened once. Wine: the handles of all
+    /// processes besides.
     ///
     /// # Errors
     /// Where no table could be read, or owners are asked for and there is no `/proc`. A table or a process that could
@@ -137,6 +158,12 @@ impl Query {
     #[doc(alias = "GetExtendedTcpTable")]
     #[doc(alias = "GetExtendedUdpTable")]
     pub fn snapshot(&self, filter: &Filter) -> Result<Snapshot> {
+        if filter.wants_every_namespace() {
+            let search = if filter.wants_owners() { Search::Everywhere } else { Search::Never };
+            let (mut entries, gaps) = self.system.everywhere(&scope(filter), search)?;
+            entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
+            return Ok(Snapshot::new(entries, gaps));
+        }
         let (listed, seen, search) = if filter.wants_owners() {
             let (listed, seen) = self.system.survey(&scope(filter))?;
             (listed, seen, Search::Everywhere)
@@ -145,16 +172,9 @@ impl Query {
             snapshot::sort(&mut listed.list);
             (listed, None, Search::Never)
         };
-        let (mut entries, mut gaps) = self.system.attribute(listed.list, search, seen)?;
+        let (mut entries, gaps) = self.system.attribute(listed.list, search, seen)?;
         // Sockets are put in order when they are listed, while they are small.
-        let mut is_in_order = !entries.iter().any(|entry| entry.changed);
-        if filter.wants_every_namespace() {
-            is_in_order = false;
-            let (listed, seen) = self.system.abroad(&scope(filter))?;
-            let (others, more) = self.system.attribute(listed.list, search, seen)?;
-            entries.extend(others);
-            gaps.extend(join(listed.gaps, more));
-        }
+        let is_in_order = !entries.iter().any(|entry| entry.changed);
         // A socket that changed while its owner was looked for may be in a state that was not asked for.
         entries.retain(|entry| filter.takes_endpoint(&entry.socket.endpoint) && filter.takes(entry));
         let gaps = join(listed.gaps, gaps);
@@ -200,6 +220,17 @@ impl Query {
         Ok(Snapshot::new(entries, join(survey.listed.gaps, gaps)))
     }
 
+    /// For each entry the one process that owns its socket where the owner is who made it what it is, not who has it: who made
+    /// the recorded call that accepted the connection, or bound the socket, if he lives; else the
+    /// [primary owner](crate::Attribution::primary_owner), if he lives.
+    ///
+    /// # Platform
+    /// Linux: a look at `/proc/PID` for each process that made a call and was not seen to have the socket.
+    #[doc(alias = "dwOwningPid")]
+    pub fn owning(&self, entries: &[Entry]) -> Vec<Option<Owning>> {
+        self.system.owning(entries)
+    }
+
     /// Everything about the endpoints that `pattern` names: listeners first, all holders of each.
     ///
     /// A specific address also finds the wildcard listener that would serve it, marked [`Match::Wildcard`], where
@@ -208,7 +239,51 @@ impl Query {
     /// # Errors
     /// As [`snapshot`](Self::snapshot). That nothing matched is no error: the snapshot is empty.
     pub fn who(&self, pattern: &Pattern) -> Result<Snapshot> {
-        let (found, first_gaps) = self.find(pattern)?;
+        let protocols: Vec<_> = pattern.protocols().collect();
+        self.explain(self.find(pattern, &protocols, &[])?)
+    }
+
+    /// As [`who`](Self::who), in every network namespace, each by itself: a wildcard listener serves its own alone.
+    ///
+    /// # Platform
+    /// Linux: as far as [`Filter::every_namespace`] tells them; [`Entry::netns_name`] tells where each is.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn who_everywhere(&self, pattern: &Pattern) -> Result<Snapshot> {
+        let protocols: Vec<_> = pattern.protocols().collect();
+        let (entries, gaps) = self.system.everywhere(&named(pattern, &protocols, &[]), Search::Everywhere)?;
+        let found = served(pattern, entries, |entry| &entry.socket);
+        let entries = found.into_iter().map(|(entry, met)| Entry { matched: Some(met), ..entry });
+        Ok(Snapshot::new(entries.collect(), gaps))
+    }
+
+    /// Who listens at what `pattern` names, a UDP socket without a fixed peer included, as [`who`](Self::who) tells it. Where
+    /// nobody does no process is looked at: cheap enough to be asked again and again, until somebody does.
+    ///
+    /// # Errors
+    /// As [`snapshot`](Self::snapshot).
+    pub fn listening(&self, pattern: &Pattern) -> Result<Snapshot> {
+        let states = [State::LISTEN, State::UNCONNECTED];
+        let protocols: Vec<_> = pattern.protocols().collect();
+        if protocols.contains(&Protocol::Tcp) {
+            // Below each MPTCP listener there is one of TCP, which takes less to be found.
+            let quick: Vec<_> = protocols.iter().copied().filter(|&p| p != Protocol::Mptcp).collect();
+            let (found, gaps) = self.find(pattern, &quick, &states)?;
+            if found.is_empty() {
+                return Ok(Snapshot::new(Vec::new(), gaps));
+            }
+        }
+        let found = self.explain(self.find(pattern, &protocols, &states)?)?;
+        let (mut entries, gaps) = found.into_parts();
+        // What was closed while its owner was looked for does not listen.
+        entries.retain(|entry| {
+            entry.socket.endpoint.state.is_listening() && entry.attribution.reason() != Some(Reason::Gone)
+        });
+        Ok(Snapshot::in_order(entries, gaps))
+    }
+
+    fn explain(&self, (found, first_gaps): (Named, Vec<Gap>)) -> Result<Snapshot> {
         let (sockets, met): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         if sockets.is_empty() {
             return Ok(Snapshot::new(Vec::new(), first_gaps));
@@ -218,6 +293,43 @@ impl Query {
             entry.matched = Some(met);
         }
         Ok(Snapshot::new(entries, join(first_gaps, gaps)))
+    }
+
+    /// The closed sockets that `pattern` names, as far as a recorder keeps them: the last closed first, each with who had it
+    /// last, where that is known ([`RecordedOwner`](crate::RecordedOwner)), in the state
+    /// [`CLOSE`](crate::State::CLOSE). `None`: nothing is recorded.
+    ///
+    /// # Platform
+    /// Linux: what [`os::linux::record`](crate::os) notes. A closed socket is kept for ten minutes, or until half the
+    /// recorder's table is full of later ones. A [gap](Snapshot::gaps) tells that the caller may not see those of others.
+    ///
+    /// # Errors
+    /// Where the recorder cannot be read.
+    pub fn closed(&self, pattern: &Pattern) -> Result<Option<Closed>> {
+        let Some((mut entries, gaps)) = self.system.closed(pattern)? else { return Ok(None) };
+        // Of MPTCP sockets nothing is recorded: a recorder may have taken it for TCP.
+        entries.retain(|entry| pattern.protocols().any(|wanted| wanted == entry.socket.endpoint.protocol));
+        for entry in &mut entries {
+            // What was a listener is closed now, so a wildcard is one only by what it did.
+            let met = pattern.matches(&entry.socket.endpoint, false);
+            entry.matched = Some(met.map_or(Match::Wildcard, Match::from));
+        }
+        Ok(Some(Closed::new(Snapshot::in_order(entries, gaps), self.system.netns())))
+    }
+
+    /// Who created, bound and accepted the TCP connection with exactly these addresses, as a recorder noted it: a few system
+    /// calls, however many processes and sockets there are, and right also where who made it has ended. `None`: there is no
+    /// such connection.
+    ///
+    /// # Platform
+    /// Linux: what [`os::linux::record`](crate::os) notes; without it the record is [`Record::Nowhere`].
+    ///
+    /// # Errors
+    /// Where the connection could not be looked for, or what is recorded cannot be read. That it may not be read is no error:
+    /// [`Record::NotPermitted`].
+    #[doc(alias = "GetOwnerModuleFromTcpEntry")]
+    pub fn recorded(&self, local: Address, remote: Address) -> Result<Option<(Socket, Record)>> {
+        self.system.recorded(local, remote)
     }
 
     /// The owner of one socket, as fast as can be: processes in the socket's cgroup are looked at first, then its
@@ -241,10 +353,10 @@ impl Query {
         })
     }
 
-    /// The sockets that `pattern` names, and how.
-    fn find(&self, pattern: &Pattern) -> Result<(Vec<Matched>, Vec<Gap>)> {
-        let mut protocols: Vec<_> = pattern.protocols().collect();
+    /// The sockets of `protocols` that `pattern` names, and how, in one of `states`; in any where there is none.
+    fn find(&self, pattern: &Pattern, protocols: &[Protocol], states: &[State]) -> Result<(Named, Vec<Gap>)> {
         let mut exact = None;
+        let mut protocols = protocols.to_vec();
         if let Some((local, remote)) = pattern.tuple() {
             exact = self
                 .system
@@ -253,23 +365,8 @@ impl Query {
             // There is one such TCP connection at most, and it is found: no table need be listed for it.
             protocols.retain(|&protocol| protocol != Protocol::Tcp || exact.is_none());
         }
-        let scope = Scope {
-            tables: protocols.into_iter().flat_map(|p| Family::ALL.map(|f| (p, f))).collect(),
-            states: Vec::new(),
-            local_port: pattern.local_port(),
-            remote_port: pattern.remote_port(),
-        };
-        let listed = self.system.sockets(&scope)?;
-        let met: Vec<_> = listed
-            .list
-            .into_iter()
-            .chain(exact)
-            .filter_map(|socket| {
-                let met = pattern.matches(&socket.endpoint, socket.v6only == Some(true))?;
-                Some((socket, met))
-            })
-            .collect();
-        Ok((best_listeners(&met), listed.gaps))
+        let listed = self.system.sockets(&named(pattern, &protocols, states))?;
+        Ok((served(pattern, listed.list.into_iter().chain(exact), |socket| socket), listed.gaps))
     }
 }
 
@@ -292,26 +389,19 @@ impl Survey {
     }
 }
 
+/// Where what `pattern` names may be.
+fn named(pattern: &Pattern, protocols: &[Protocol], states: &[State]) -> Scope {
+    Scope {
+        tables: protocols.iter().flat_map(|&p| Family::ALL.map(|f| (p, f))).collect(),
+        states: states.to_vec(),
+        local_port: pattern.local_port(),
+        remote_port: pattern.remote_port(),
+    }
+}
+
 fn scope(filter: &Filter) -> Scope {
     let tables = filter.protocols().flat_map(|p| filter.families().map(move |f| (p, f))).collect();
     Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 }
-}
-
-/// A socket, and how it met what was asked for.
-type Matched = (Socket, Match);
-
-/// Of the listeners of one protocol only the best kind serves: one with the very address, else a wildcard, else one of
-/// both families.
-fn best_listeners(found: &[(Socket, Met)]) -> Vec<Matched> {
-    let best = |socket: &Socket| {
-        let same = found.iter().filter(|(other, _)| {
-            other.endpoint.protocol == socket.endpoint.protocol && other.endpoint.state.is_listening()
-        });
-        same.map(|&(_, met)| met).min()
-    };
-    let serves =
-        |(socket, met): &&(Socket, Met)| *met == Met::Exact || best(socket).is_none_or(|best| *met == best);
-    found.iter().filter(serves).map(|(socket, met)| (socket.clone(), (*met).into())).collect()
 }
 
 fn join(mut one: Vec<Gap>, other: Vec<Gap>) -> Vec<Gap> {

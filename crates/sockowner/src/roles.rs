@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::{Container, Endpoint, FileId, Protocol, Service, StartTime};
+use crate::{Component, Container, Endpoint, FileId, Protocol, Service, StartTime};
 
 /// What a recorder knows of a socket, as far as the caller may be told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,20 @@ pub struct Recorded {
     pub roles: Roles,
 }
 
+impl Recorded {
+    /// When the socket got its name: when it was bound, by bind(2), connect(2) or listen(2); for a connection that came in,
+    /// when it was established. `None` where that is not known.
+    #[doc(alias = "liCreateTimestamp")]
+    pub fn bound_at(&self) -> Option<SystemTime> {
+        let is_inherited = |role: &Role| role.evidence == RoleEvidence::Inherited;
+        let Roles { creator, binder, listener, .. } = &self.roles;
+        if [creator, listener].into_iter().flatten().any(is_inherited) {
+            return self.created_at;
+        }
+        binder.as_ref().filter(|role| role.evidence == RoleEvidence::Call)?.time
+    }
+}
+
 /// The processes that had to do with a socket, each in its role. `None`: nobody, or nobody is known; then
 /// [`reason`](Self::reason) tells which.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,6 +105,14 @@ impl Roles {
             RoleKind::Listener => self.listener.as_ref(),
             RoleKind::Acceptor => self.acceptor.as_ref(),
         }
+    }
+
+    /// Who made the call by which the socket came to be what it is: who accepted it; where nobody is known to have, who bound
+    /// it. `None` also where that is known otherwise than by the call.
+    pub fn caller(&self) -> Option<(RoleKind, &Role)> {
+        let acceptor = self.acceptor.as_ref().map(|role| (RoleKind::Acceptor, role));
+        let binder = || self.binder.as_ref().map(|role| (RoleKind::Binder, role));
+        acceptor.or_else(binder).filter(|(_, role)| role.evidence == RoleEvidence::Call)
     }
 
     pub(crate) fn each_mut(&mut self) -> impl Iterator<Item = &mut Role> {
@@ -157,6 +179,9 @@ pub struct Role {
     pub service: Option<Arc<Service>>,
     /// The container of that cgroup.
     pub container: Option<Arc<Container>>,
+    /// The module whose code made the call. `None` where it is not known: it is found out shortly after the call, by the
+    /// recorder's user part; and never for an inherited role.
+    pub component: Option<Arc<Component>>,
 }
 
 /// How it is known who was in a role, the best first.
@@ -251,11 +276,92 @@ pub struct RecordedProcess {
     pub cgroup: u64,
     /// A thread of the kernel.
     pub kernel_thread: bool,
+    /// What tells it from others with its number.
+    pub(crate) lived: Lived,
+}
+
+/// Of a process's life: nanoseconds since boot, in the initial time namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lived {
+    /// When it began.
+    pub(crate) from: u64,
+    /// A time at which it went on.
+    pub(crate) until: u64,
 }
 
 impl RecordedProcess {
     /// Whether the user `uid`, without further rights, may be told what it did: it was wholly his own.
     pub fn may_be_told_to(&self, uid: u32) -> bool {
         self.dumpable && [self.uid, self.effective_uid, self.saved_uid] == [uid; 3]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: RoleEvidence = RoleEvidence::Call;
+    const INHERITED: RoleEvidence = RoleEvidence::Inherited;
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)
+    }
+
+    fn role(evidence: RoleEvidence, seconds: u64) -> Role {
+        let process = RecordedProcess {
+            pid: Some(1),
+            start: StartTime { ticks: 1, time: None },
+            name: "p".into(),
+            comm: "p".into(),
+            path: None,
+            deleted: false,
+            file: None,
+            uid: 0,
+            effective_uid: 0,
+            saved_uid: 0,
+            dumpable: true,
+            cgroup: 1,
+            kernel_thread: false,
+            lived: Lived::default(),
+        };
+        Role {
+            process: Arc::new(process),
+            tid: None,
+            time: (evidence != INHERITED).then(|| at(seconds)),
+            evidence,
+            implicit: false,
+            service: None,
+            container: None,
+            component: None,
+        }
+    }
+
+    /// Made at the time 10.
+    fn recorded(roles: Roles) -> Recorded {
+        Recorded {
+            cookie: 1,
+            protocol: Protocol::Tcp,
+            netns: 1,
+            created_at: Some(at(10)),
+            closed_at: None,
+            endpoint: None,
+            cgroup: None,
+            roles,
+        }
+    }
+
+    #[test]
+    fn a_name_is_got_by_the_bind_and_a_connection_that_came_in_has_it_from_the_first() {
+        let bound_at = |roles| recorded(roles).bound_at();
+        let own = Roles { creator: Some(role(CALL, 10)), binder: Some(role(CALL, 12)), ..Roles::default() };
+        assert_eq!(bound_at(own), Some(at(12)));
+        let unbound = Roles { creator: Some(role(CALL, 10)), ..Roles::default() };
+        assert_eq!(bound_at(unbound), None, "when it was made is another time");
+        let acceptor = || Some(role(CALL, 15));
+        let child = Roles { listener: Some(role(INHERITED, 0)), acceptor: acceptor(), ..Roles::default() };
+        assert_eq!(bound_at(child), Some(at(10)));
+        let older =
+            Recorded { created_at: None, ..recorded(Roles { acceptor: acceptor(), ..Roles::default() }) };
+        assert_eq!(older.bound_at(), None);
     }
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use crate::{
     Address, Attribution, Candidate, Cgroup, Container, Endpoint, Match, Protocol, Reason, Record, RoleKind,
@@ -20,7 +21,8 @@ pub struct Entry {
     pub user: Option<Arc<str>>,
     /// The cgroup in which the socket was **created**. Public: it needs no right to read.
     pub cgroup: Option<Cgroup>,
-    /// The unit of that cgroup: the creator's, which may not be the present owner's.
+    /// The unit of that cgroup: the creator's, which may not be the present owner's. Windows: the service that bound it, by
+    /// the tag that the system keeps; Wine, which keeps none: the owner's.
     pub service: Option<Arc<Service>>,
     /// The container of that cgroup.
     pub container: Option<Arc<Container>>,
@@ -31,6 +33,10 @@ pub struct Entry {
     pub candidates: Arc<[Candidate]>,
     /// Who created, bound, listened on and accepted it, and when, where that is recorded.
     pub record: Record,
+    /// What its network namespace is called, where [every](crate::Filter::every_namespace) one was asked for: its name under
+    /// `/run/netns`, else `pid:N` after a process that lives in it, never the caller, else its inode number. Where one was
+    /// asked for by name, process or path: that name, `pid:N`, or that path.
+    pub netns_name: Option<Arc<str>>,
     /// How it met the pattern that was asked for.
     pub matched: Option<Match>,
     /// Its state was another one when the sockets were listed than when its owner was looked for.
@@ -41,6 +47,16 @@ impl Entry {
     /// Without an owner because the caller lacks a right.
     pub fn is_not_permitted(&self) -> bool {
         self.attribution.reason() == Some(Reason::NotPermitted)
+    }
+
+    /// When the socket got its name ([`Recorded::bound_at`](crate::Recorded::bound_at)). `None` where that is not known.
+    ///
+    /// # Platform
+    /// Linux: while a recorder runs. Windows: as the system's row has it; Wine's has none.
+    #[doc(alias = "liCreateTimestamp")]
+    pub fn bound_at(&self) -> Option<SystemTime> {
+        let by_row = || crate::socket::system_time(self.socket.row_owner()?.bound_at);
+        self.record.known().and_then(crate::Recorded::bound_at).or_else(by_row)
     }
 
     /// Why it is not known who was in a role; `None` where it is known, where there need not have been anybody, and where
@@ -68,7 +84,8 @@ impl Entry {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Gap {
-    /// Where it is from: `sock_diag`, `proc`, `kcmp`, `cgroup`, `record`.
+    /// Where it is from: `sock_diag`, `proc`, `kcmp`, `cgroup`, `record`, `netns`; Windows: `iphlpapi`, `processes`,
+    /// `services`, `wine`.
     pub source: &'static str,
     /// What it is: a table, a path, or a pattern that stands for `count` paths.
     pub object: String,
@@ -210,14 +227,20 @@ fn order(one: &Socket, other: &Socket) -> Ordering {
         .then_with(|| side(&a.local).cmp(&side(&b.local)))
         .then_with(|| a.remote.as_ref().map(side).cmp(&b.remote.as_ref().map(side)))
         .then_with(|| a.state.cmp(&b.state))
+        .then_with(|| one.netns.cmp(&other.netns))
         .then_with(|| one.cookie.cmp(&other.cookie))
 }
 
 /// The first part of that order in one number, which tells most sockets apart.
 fn place(socket: &Socket) -> u128 {
     let Endpoint { protocol, state, local, remote, .. } = &socket.endpoint;
-    let head = u128::from(!state.is_listening()) << 18
-        | u128::from(*protocol != Protocol::Tcp) << 17
+    let protocol: u8 = match protocol {
+        Protocol::Tcp => 0,
+        Protocol::Udp => 1,
+        Protocol::Mptcp => 2,
+    };
+    let head = u128::from(!state.is_listening()) << 19
+        | u128::from(protocol) << 17
         | u128::from(local.port) << 1
         | u128::from(local.ip.is_ipv6());
     match local.ip {
@@ -228,9 +251,9 @@ fn place(socket: &Socket) -> u128 {
                 }
                 _ => 0,
             };
-            head << 109 | u128::from(u32::from(ip)) << 49 | u128::from(peer)
+            head << 108 | u128::from(u32::from(ip)) << 49 | u128::from(peer)
         }
-        IpAddr::V6(ip) => head << 109 | u128::from(ip) >> 19,
+        IpAddr::V6(ip) => head << 108 | u128::from(ip) >> 20,
     }
 }
 /// An address in the order of [`Address`]; in one snapshot an interface has one name.
@@ -294,7 +317,7 @@ mod tests {
             for (state, remote) in
                 peers.map(|peer| (State::ESTABLISHED, Some(peer))).chain([(State::LISTEN, None)])
             {
-                for protocol in [Protocol::Udp, Protocol::Tcp] {
+                for protocol in [Protocol::Udp, Protocol::Mptcp, Protocol::Tcp] {
                     let cookie = u64::try_from(sockets.len()).unwrap() * 7919 % 4096;
                     sockets.push(Socket {
                         endpoint: Endpoint::new(protocol, state, local, remote),
@@ -305,6 +328,8 @@ mod tests {
                         uid: None,
                         cgroup: None,
                         v6only: None,
+                        is_subflow: false,
+                        told: crate::sys::Told::default(),
                     });
                 }
             }

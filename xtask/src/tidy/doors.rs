@@ -9,13 +9,14 @@ const UNSAFE: &[&str] = &[
     "crates/sockowner-record/",
     "crates/sockowner-capi/",
     "crates/sockowner-testkit/",
+    "crates/sockowner-wine-bridge/src/",
     "fuzz/",
 ];
 
 /// Crates whose functions are the OS's own.
 const OS_CRATES: &[&str] = &["libc", "rustix", "nix", "windows_sys"];
 
-/// `unsafe` stands only in the platform edge, the recorder, the C edge, the test kit and the fuzz targets.
+/// `unsafe` stands only in the platform edge, the recorder, the C edge, Wine's bridge, the test kit and the fuzz targets.
 pub(super) fn unsafe_code(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files().iter().filter(|file| file.is_rust() && !file.is_in(UNSAFE)) {
@@ -49,8 +50,11 @@ fn is_door(file: &File) -> bool {
         || file.is_in(&[
             "crates/sockowner-component/src/call.rs",
             "crates/sockowner-record/src/call.rs",
+            "crates/sockowner-record/src/call/",
             "crates/sockowner-cli/src/call.rs",
             "crates/sockowner-testkit/",
+            "crates/sockowner-wine-bridge/src/unix.rs",
+            "crates/sockowner-wine-bridge/src/windows.rs",
         ])
 }
 

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sockowner-record", &["sockowner", "sockowner-component", "sockowner-wire"]),
     ("sockowner-cli", &["sockowner", "sockowner-record"]),
     ("sockowner-capi", &["sockowner", "sockowner-wire"]),
+    ("sockowner-wine-bridge", &["sockowner", "sockowner-wire"]),
     ("sockowner-testkit", &[]),
     ("sockowner-bench", &["sockowner", "sockowner-testkit"]),
 ];

@@ -5,6 +5,7 @@ mod contender;
 mod figures;
 mod listing;
 mod machine;
+mod recorder;
 mod report;
 mod rounds;
 mod size;
@@ -37,6 +38,8 @@ struct Options {
     runs: usize,
     /// Where the report goes.
     write: Option<PathBuf>,
+    /// The recorder is measured too; alone where there is no size.
+    recorder: bool,
     smoke: bool,
     /// Measure nothing: keep the load, for a profiler.
     hold: bool,
@@ -44,7 +47,7 @@ struct Options {
 
 /// The whole program.
 pub(crate) fn main() -> ExitCode {
-    main_prelude(&[]);
+    main_prelude(recorder::SCENES);
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let Some((contender::CALL, rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return calls::main(rest);
@@ -80,7 +83,15 @@ fn run(options: &Options) -> Result<()> {
     if options.hold {
         return Ok(());
     }
-    let report = report::write(&machine, &all, options.runs);
+    let mut report = match &options.write {
+        _ if !options.sizes.is_empty() => report::write(&machine, &all, options.runs),
+        Some(path) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?,
+        None => String::new(),
+    };
+    if options.recorder {
+        let figures = recorder::run(&options.program, options.smoke)?;
+        report = recorder::replace(&report, &recorder::section(&machine, &figures));
+    }
     println!("{report}");
     if let Some(path) = &options.write {
         std::fs::write(path, report).with_context(|| format!("write {}", path.display()))?;
@@ -118,6 +129,7 @@ impl Options {
             sizes: Vec::new(),
             runs: RUNS,
             write: None,
+            recorder: false,
             smoke: false,
             hold: false,
         };
@@ -130,6 +142,7 @@ impl Options {
                 "--write" => options.write = Some(value()?.into()),
                 "--size" => options.sizes.push(Size::named(value()?)?),
                 "--runs" => options.runs = value()?.parse().context("--runs needs a number")?,
+                "--recorder" => options.recorder = true,
                 "--smoke" => options.smoke = true,
                 "--hold" => options.hold = true,
                 other => bail!("unknown: {other}"),
@@ -139,10 +152,12 @@ impl Options {
         ensure!(options.program.is_file(), "--program PATH is needed: {}", options.program.display());
         if options.smoke {
             ensure!(options.sizes.is_empty() && options.write.is_none(), "--smoke has a size of its own");
-            options.sizes = vec![&size::SMOKE];
+            options.sizes = if options.recorder { Vec::new() } else { vec![&size::SMOKE] };
             options.runs = 1;
-        } else if options.sizes.is_empty() {
+            options.recorder = true;
+        } else if options.sizes.is_empty() && !options.recorder {
             options.sizes = size::ALL.iter().collect();
+            options.recorder = true;
         }
         Ok(options)
     }

@@ -12,7 +12,8 @@ const HEAD: &str = "\
 
 Written by `cargo xtask bench`, as root, on a machine with `ss`, `lsof`, `netstat` and psutil
 (`--python PATH` names the Python that has it). Peers that are missing are skipped.
-`cargo xtask bench --size 500x99 --runs 5` measures one size and writes nothing.
+`cargo xtask bench --size 500x99 --runs 5` measures one size and writes nothing; `cargo xtask bench --recorder` measures the
+recorder and writes its section alone.
 ";
 
 const METHOD: &str = "\

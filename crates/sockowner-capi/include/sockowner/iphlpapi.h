@@ -56,11 +56,13 @@ extern "C" {
 #endif
 
 /* The module that owns a row's socket: the name and the path of a process's executable; for a service of the system
- * the unit's name twice; for the kernel "System" twice. Two empty strings, with success, where the caller may not
+ * the unit's name twice; for the kernel "System" twice; those of a library where it is recorded, and proved, that the
+ * row's owner bound or accepted the socket from there. Two empty strings, with success, where the caller may not
  * inspect the process.
  *
  * pTcpEntry  a row of an OWNER_MODULE table. Read only. Of it dwOwningPid and OwningModuleInfo count; a row made by
- *            hand, with zeros for OwningModuleInfo, is answered by its pid alone, and never with a service.
+ *            hand, with zeros for OwningModuleInfo, is answered by its pid alone, and never with a service
+ *            or a library.
  * Class      TCPIP_OWNER_MODULE_INFO_BASIC.
  * pBuffer    gets a TCPIP_OWNER_MODULE_BASIC_INFO, and behind it both strings: UTF-16, NUL-terminated, invalid bytes
  *            replaced by U+FFFD. They live as long as the buffer.

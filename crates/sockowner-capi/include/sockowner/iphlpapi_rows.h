@@ -4,7 +4,8 @@
  *
  * Addresses are in network byte order. Ports too, in the low 16 bits: ntohs((uint16_t)row->dwLocalPort); the upper 16
  * are zero in what we write and ignored in what we read. Rows of listeners have a remote side of zeros. dwOwningPid
- * is 0 where no process is known. Sizes and offsets are those of Windows, on 32-bit machines too; iphlpapi_layout.h
+ * is 0 where no process is known, or none lives: who bound the socket or accepted the connection where that is recorded
+ * ("sockowner record"), else who has it. Sizes and offsets are those of Windows, on 32-bit machines too; iphlpapi_layout.h
  * proves it.
  */
 #ifndef SOCKOWNER_IPHLPAPI_ROWS_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0
  *
  * sockowner: who owns this socket? Every TCP and UDP endpoint with the processes that hold it, the service and the
- * container it was made in, how that is known, and what is not known. C99 and later, C++11 and later; -lsockowner.
+ * container it was made in, who made it and when where that is recorded, how that is known, and what is not known. C99 and later, C++11 and later; -lsockowner.
  *
  *     sockowner_result *result;
  *     if (sockowner_who("tcp/:22", &result) != SOCKOWNER_OK) {
@@ -44,6 +44,11 @@
  * anything, control characters too, so escape it before a terminal sees it. The words (tcp, LISTEN, holder, ...) are
  * those of the program's JSON; new ones may come, so have a default case.
  *
+ * WINDOWS. sockowner.dll has the same functions; with mingw link -lsockowner. Bytes are UTF-8 there, with U+FFFD for what
+ * is no UTF-16, and a filter's executable has to be UTF-8. A holder's fd is the value of its handle, -1 where
+ * that is not known; its tid is the pid. start_ticks are a FILETIME: 100 ns since 1601. Users, inodes, cookies, cgroups
+ * and containers are not known.
+ *
  * GROWTH. New members take the place of reserved ones or follow at the end. "size" is a structure's size as whoever
  * made it knows it. In what the caller passes, members beyond its size are taken as zero, and a part that the library
  * does not know must be zero. In results, reserved members are zero, and arrays are arrays of pointers: never use
@@ -85,7 +90,7 @@ extern "C" {
  * Begin with: sockowner_filter filter; memset(&filter, 0, sizeof filter); filter.size = sizeof filter; */
 typedef struct sockowner_filter {
     size_t size;
-    const char *protocol;   /* "tcp", "udp" */
+    const char *protocol;   /* "tcp", "udp", "mptcp" */
     const char *family;     /* "ipv4", "ipv6" */
     const char *state;      /* a word of sockowner_endpoint.state, in any case */
     const char *user;       /* the socket's or a holder's, name or number */
@@ -133,7 +138,7 @@ typedef struct sockowner_process {
     const char *user;        /* name of its user */
     const sockowner_service *service;     /* whose cgroup it is in now */
     const sockowner_container *container; /* whose cgroup it is in now */
-    uint64_t start_ticks;    /* clock ticks since boot, in the initial time namespace */
+    uint64_t start_ticks;    /* clock ticks since boot, in the initial time namespace; on Windows see above */
     int64_t start_time;      /* the same in ns since 1970-01-01 UTC, by the clock's present reading; 0: not known */
     uint64_t exe_device;     /* st_dev and st_ino of the executable; both 0: not known */
     uint64_t exe_inode;
@@ -161,10 +166,79 @@ typedef struct sockowner_candidate {
     uint64_t reserved[2];
 } sockowner_candidate;
 
+#define SOCKOWNER_NO_OFFSET UINT64_MAX /* no place in a module is known */
+
+/* One frame of a caller's stack. */
+typedef struct sockowner_frame {
+    size_t size;
+    const char *name;     /* always; bytes: base name of the module, "" for memory that no file holds */
+    const char *path;     /* bytes: the module, as the process saw it */
+    const char *build_id; /* the module's, in hexadecimal digits */
+    uint64_t offset;      /* where it goes on: an address of the ELF file; the process's, in memory that no file holds */
+    uint64_t reserved[2];
+} sockowner_frame;
+
+/* The module whose code made a call: a library, or the executable. The process's own stack says so: it can be forged. */
+typedef struct sockowner_component {
+    size_t size;
+    const char *name;     /* always; bytes: base name of its path */
+    const char *path;     /* bytes: as the process saw it */
+    const char *build_id; /* in hexadecimal digits */
+    uint64_t offset;      /* where the call returns to, an address of the ELF file, or SOCKOWNER_NO_OFFSET */
+    const char *evidence; /* always: "cfi" (proved), "call_target", "cfi_indirect", "return_address",
+                             "executable_only" */
+    size_t frame_count;   /* from the system call outwards, as far as they were kept */
+    const sockowner_frame *const *frames;
+    uint32_t generated;   /* 1: the call came from code made at run time, and this is the nearest file */
+    uint32_t reserved32;
+    uint64_t reserved[4];
+} sockowner_component;
+
+/* A process in a role, as it was at the call. It may have ended since, and its number may be another's. */
+typedef struct sockowner_role {
+    size_t size;
+    const char *name;     /* always; bytes: base name of the executable, else comm */
+    const char *comm;     /* always; bytes, chosen by the process */
+    const char *path;     /* bytes: the executable, as the process saw it */
+    const char *evidence; /* always: "call" (it made the call), "first_user", "closer" (of an accepted connection; who
+                             accepted it may have been another), "inherited" (its listener's) */
+    const sockowner_service *service;     /* whose cgroup it was in; NULL too where that cgroup is gone by now */
+    const sockowner_container *container; /* whose cgroup it was in */
+    const sockowner_component *component; /* which made the call */
+    uint64_t start_ticks; /* clock ticks since boot, in the initial time namespace */
+    int64_t start_time;   /* the same in ns since 1970-01-01 UTC, by the clock's present reading; 0: not known */
+    int64_t time;         /* of the call, likewise; 0: not known, or inherited */
+    uint64_t exe_device;  /* st_dev and st_ino of the executable; both 0: not known */
+    uint64_t exe_inode;
+    uint64_t cgroup_id;   /* of the cgroup it was in */
+    uint32_t pid;         /* 0: it has no number in the caller's pid namespace */
+    uint32_t tid;         /* in the initial pid namespace; 0: not told to a caller in another one */
+    uint32_t uid;         /* effective, in the initial user namespace */
+    uint32_t implicit;    /* 1: a binder, by a connect or a listen that had the kernel choose a port */
+    uint32_t deleted;     /* 1: nothing had the executable's name any more */
+    uint32_t kernel_thread;
+    uint64_t reserved[4];
+} sockowner_role;
+
+/* Who had to do with a socket, as a recorder noted it ("sockowner record"). Who is NULL and must have been there has a
+ * reason: "not_recorded", "before_recorder", "not_permitted". Without a recorder all is NULL. */
+typedef struct sockowner_roles {
+    size_t size;
+    const sockowner_role *creator;  /* called socket() */
+    const sockowner_role *binder;   /* called bind(), or the connect() or listen() that bound it */
+    const sockowner_role *listener; /* called listen() */
+    const sockowner_role *acceptor; /* accepted the connection */
+    const char *creator_reason;
+    const char *binder_reason;
+    const char *listener_reason;
+    const char *acceptor_reason;
+    uint64_t reserved[4];
+} sockowner_roles;
+
 /* One socket. */
 typedef struct sockowner_endpoint {
     size_t size;
-    const char *protocol;       /* always: "tcp", "udp" */
+    const char *protocol;       /* always: "tcp", "udp", "mptcp" */
     const char *family;         /* always: "ipv4", "ipv6" */
     const char *state;          /* always: "LISTEN", "ESTABLISHED", ..., a number where it has no name */
     const char *local_address;  /* always; without brackets and port, link-local ones with %zone */
@@ -193,16 +267,18 @@ typedef struct sockowner_endpoint {
     const sockowner_holder *const *holders;
     size_t candidate_count;     /* only without an owner */
     const sockowner_candidate *const *candidates;
-    int64_t created_at;         /* ns since 1970-01-01 UTC; 0: not known */
+    int64_t created_at;         /* ns since 1970-01-01 UTC, by the clock's present reading; 0: not known */
     uint32_t changed;           /* 1: its state was another one when the search for its owner began */
     uint32_t reserved32;
-    uint64_t reserved[8];
+    const sockowner_roles *roles; /* always */
+    int64_t closed_at;          /* when its last descriptor was closed (TIME_WAIT), as created_at; 0: not known, or open */
+    uint64_t reserved[6];
 } sockowner_endpoint;
 
 /* Something that could not be read, so that silence never looks like an answer. */
 typedef struct sockowner_gap {
     size_t size;
-    const char *source; /* always: "sock_diag", "proc", "kcmp", "cgroup" */
+    const char *source; /* always: "sock_diag", "proc", "kcmp", "cgroup", "record", ... */
     const char *object; /* always: a table, a path, or a pattern that stands for "count" paths */
     const char *reason; /* always: "not_permitted", "gone", "changed", "malformed", "interrupted", "unsupported" */
     uint64_t count;

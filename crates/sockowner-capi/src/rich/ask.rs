@@ -1,11 +1,11 @@
 //! Reads what C asks: a filter that may be older or newer than this library, an endpoint.
 
-use std::ffi::{CStr, OsStr, c_char};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, c_char};
 
 use sockowner::{Family, Protocol, State};
 
 use super::layout::{Filter, LISTENING, NO_OWNERS};
+use super::text::name_of;
 
 /// What is wrong with the caller's input, as a sentence.
 pub(super) type Wrong = String;
@@ -74,7 +74,8 @@ pub(super) unsafe fn filter(asked: &Filter) -> Result<sockowner::Filter, Wrong> 
     }
     // SAFETY: the contract.
     if let Some(executable) = unsafe { bytes("executable", asked.executable) }? {
-        filter = filter.executable(OsStr::from_bytes(executable));
+        let name = name_of(executable).ok_or_else(|| "read the executable: it is not UTF-8".to_owned())?;
+        filter = filter.executable(name);
     }
     if asked.pid != 0 {
         filter = filter.pid(asked.pid);

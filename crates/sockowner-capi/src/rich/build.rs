@@ -1,5 +1,7 @@
 //! Builds a result for C out of a snapshot. What the library shares, the result shares.
 
+mod roles;
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, c_char};
 use std::net::IpAddr;
@@ -7,10 +9,13 @@ use std::ptr::null;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sockowner::{Address, Entry, Snapshot};
+use sockowner::{Address, Entry, RoleReason, Snapshot};
 
 use super::arena::Arena;
-use super::layout::{Answer, Candidate, Container, Endpoint, Gap, Holder, NO_UID, Process, Service};
+use super::layout::{
+    Answer, Candidate, Component, Container, Endpoint, Gap, Holder, NO_UID, Process, Roles, Service,
+};
+use super::text::bytes_of;
 
 /// A result and what it points to. The result is first, so that a pointer to it is a pointer to both.
 #[derive(Debug)]
@@ -47,6 +52,9 @@ struct Builder {
     containers: BTreeMap<*const sockowner::Container, *const Container>,
     candidates: BTreeMap<*const sockowner::Candidate, *const *const Candidate>,
     texts: BTreeMap<*const u8, *const c_char>,
+    components: BTreeMap<*const sockowner::Component, *const Component>,
+    /// All roles of a socket of which nothing is recorded, by why.
+    nobody: BTreeMap<[Option<RoleReason>; 4], *const Roles>,
 }
 
 impl Builder {
@@ -72,7 +80,15 @@ impl Builder {
     }
 
     fn name(&mut self, name: &OsStr) -> *const c_char {
-        self.arena.bytes(name.as_encoded_bytes())
+        self.arena.bytes(&bytes_of(name))
+    }
+
+    /// A name that many endpoints share.
+    fn shared_name(&mut self, name: Option<&OsStr>) -> *const c_char {
+        let Some(name) = name else { return null() };
+        let arena = &mut self.arena;
+        let at = name.as_encoded_bytes().as_ptr();
+        *self.texts.entry(at).or_insert_with(|| arena.bytes(&bytes_of(name)))
     }
 
     fn endpoint(&mut self, entry: &Entry) -> *const Endpoint {
@@ -104,7 +120,7 @@ impl Builder {
             cgroup_id: socket.cgroup.unwrap_or(0),
             cgroup_path: {
                 let path = entry.cgroup.as_ref().and_then(|cgroup| cgroup.path.as_ref());
-                self.shared(path.map(|path| path.as_os_str().as_encoded_bytes()))
+                self.shared_name(path.map(|path| path.as_os_str()))
             },
             user: self.shared(entry.user.as_ref().map(|user| user.as_bytes())),
             service: self.service(entry.service.as_ref()),
@@ -120,7 +136,9 @@ impl Builder {
             created_at: entry.record.known().and_then(|known| known.created_at).map_or(0, nanoseconds),
             changed: entry.changed.into(),
             reserved32: 0,
-            reserved: [0; 8],
+            roles: self.roles(entry),
+            closed_at: entry.record.known().and_then(|known| known.closed_at).map_or(0, nanoseconds),
+            reserved: [0; 6],
         };
         self.arena.keep(made)
     }

@@ -5,6 +5,8 @@ use std::ffi::{c_char, c_int};
 
 /// `SOCKOWNER_NO_UID`.
 pub(super) const NO_UID: u32 = u32::MAX;
+/// `SOCKOWNER_NO_OFFSET`.
+pub(super) const NO_OFFSET: u64 = u64::MAX;
 /// `SOCKOWNER_LISTENING`.
 pub(super) const LISTENING: u32 = 1;
 /// `SOCKOWNER_NO_OWNERS`.
@@ -109,6 +111,78 @@ pub(super) struct Candidate {
     pub(super) reserved: [u64; 2],
 }
 
+/// `sockowner_frame`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Frame {
+    pub(super) size: usize,
+    pub(super) name: Text,
+    pub(super) path: Text,
+    pub(super) build_id: Text,
+    pub(super) offset: u64,
+    pub(super) reserved: [u64; 2],
+}
+
+/// `sockowner_component`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Component {
+    pub(super) size: usize,
+    pub(super) name: Text,
+    pub(super) path: Text,
+    pub(super) build_id: Text,
+    pub(super) offset: u64,
+    pub(super) evidence: Text,
+    pub(super) frame_count: usize,
+    pub(super) frames: *const *const Frame,
+    pub(super) generated: u32,
+    pub(super) reserved32: u32,
+    pub(super) reserved: [u64; 4],
+}
+
+/// `sockowner_role`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Role {
+    pub(super) size: usize,
+    pub(super) name: Text,
+    pub(super) comm: Text,
+    pub(super) path: Text,
+    pub(super) evidence: Text,
+    pub(super) service: *const Service,
+    pub(super) container: *const Container,
+    pub(super) component: *const Component,
+    pub(super) start_ticks: u64,
+    pub(super) start_time: i64,
+    pub(super) time: i64,
+    pub(super) exe_device: u64,
+    pub(super) exe_inode: u64,
+    pub(super) cgroup_id: u64,
+    pub(super) pid: u32,
+    pub(super) tid: u32,
+    pub(super) uid: u32,
+    pub(super) implicit: u32,
+    pub(super) deleted: u32,
+    pub(super) kernel_thread: u32,
+    pub(super) reserved: [u64; 4],
+}
+
+/// `sockowner_roles`.
+#[derive(Debug)]
+#[repr(C)]
+pub(super) struct Roles {
+    pub(super) size: usize,
+    pub(super) creator: *const Role,
+    pub(super) binder: *const Role,
+    pub(super) listener: *const Role,
+    pub(super) acceptor: *const Role,
+    pub(super) creator_reason: Text,
+    pub(super) binder_reason: Text,
+    pub(super) listener_reason: Text,
+    pub(super) acceptor_reason: Text,
+    pub(super) reserved: [u64; 4],
+}
+
 /// `sockowner_endpoint`.
 #[derive(Debug)]
 #[repr(C)]
@@ -145,7 +219,9 @@ pub(super) struct Endpoint {
     pub(super) created_at: i64,
     pub(super) changed: u32,
     pub(super) reserved32: u32,
-    pub(super) reserved: [u64; 8],
+    pub(super) roles: *const Roles,
+    pub(super) closed_at: i64,
+    pub(super) reserved: [u64; 6],
 }
 
 /// `sockowner_gap`.

@@ -4,6 +4,7 @@ mod arena;
 mod ask;
 mod build;
 mod layout;
+mod text;
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char, c_int};

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <sockowner/iphlpapi.h> /* for its assertions */
+#include <sockowner/iphlpapi.h>
+#include <sockowner/iphlpapi_layout.h> /* for its assertions */
 
 #ifdef __LP64__
 #define ASSERT_SIZE(s, size) SOCKOWNER_ASSERT(size_of_##s, sizeof(s) == (size))

@@ -1,5 +1,6 @@
 /* Prints every layout as this compiler has it: "struct size alignment", "struct.field offset size", "name value". */
 #include <sockowner/iphlpapi.h>
+#include <sockowner/iphlpapi_layout.h>
 #include <sockowner/sockowner.h>
 
 #include <stdio.h>

@@ -29,10 +29,23 @@
 
 static inline void os_must(int holds, const char *what) {
     if (!holds) {
+#ifdef _WIN32
+        fprintf(stderr, "%s: error %lu\n", what, (unsigned long)GetLastError());
+#else
         perror(what);
+#endif
         exit(2);
     }
 }
+
+/* How many rounds make a loop of whole queries, and one of rows. Under Wine each asks one server, for every process. */
+#ifdef _WIN32
+#define OS_QUERIES 10
+#define OS_ROWS 10000
+#else
+#define OS_QUERIES 100
+#define OS_ROWS 100000
+#endif
 
 /* ---- sockets --------------------------------------------------------------------------------------------------- */
 
@@ -170,12 +183,27 @@ static inline void os_own_path(char *path, size_t size) {
 #endif
 }
 
+/* What follows the last separator. */
+static inline const char *os_base_name(const char *path) {
+#ifdef _WIN32
+    const char *last = strrchr(path, '\\');
+#else
+    const char *last = strrchr(path, '/');
+#endif
+    return last == NULL ? path : last + 1;
+}
+
 /* How many descriptors or handles this process has open. */
 static inline unsigned os_handles(void) {
 #ifdef _WIN32
-    DWORD count = 0;
-    os_must(GetProcessHandleCount(GetCurrentProcess(), &count), "GetProcessHandleCount");
-    return (unsigned)count;
+    /* One by one: under Wine GetProcessHandleCount says 0, and the list of all handles may end Wine's server. */
+    unsigned count = 0;
+    ULONG_PTR value;
+    DWORD flags;
+    for (value = 4; value < 4 * 16384; value += 4)
+        count += GetHandleInformation((HANDLE)value, &flags) != 0;
+    os_must(count > 0, "no handles of this process");
+    return count;
 #else
     unsigned count = 0;
     DIR *dir = opendir("/proc/self/fd");

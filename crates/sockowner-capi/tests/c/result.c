@@ -9,8 +9,7 @@ static void c20_an_own_listener_is_this_program(void) {
     any_row row;
     int kind, from_table;
     os_own_path(path, sizeof path);
-    name = strrchr(path, '/') != NULL ? strrchr(path, '/') : strrchr(path, '\\');
-    name = name == NULL ? path : name + 1;
+    name = os_base_name(path);
     for (kind = 0; kind < KINDS; kind++) {
         for (from_table = 0; from_table < 2; from_table++) {
             answer got;
@@ -55,10 +54,12 @@ static void a_proof_that_does_not_agree_is_1168(void) {
         /* Opaque: a word may be no proof. What counts is that no error but these comes of it. */
         CHECK(code == ERROR_NOT_FOUND || code == ERROR_INSUFFICIENT_BUFFER);
     }
+#ifndef _WIN32 /* there such words are the system's, and prove nothing */
     memset(row.tcp.OwningModuleInfo, 0x5A, sizeof row.tcp.OwningModuleInfo);
     size = 0;
     EQUAL(ask(TCP, &row, TCPIP_OWNER_MODULE_INFO_BASIC, NULL, &size), ERROR_NOT_FOUND);
     EQUAL(size, 0);
+#endif
     os_close(own.socket);
 }
 

@@ -45,25 +45,36 @@ static void an_own_listener_is_told_with_all_there_is(void) {
     sockowner_result *result = who("127.0.0.1:%u", os_port(listener));
     const sockowner_endpoint *endpoint = result->endpoints[0];
     const sockowner_process *owner = endpoint->owner;
+    int is_recorded = endpoint->evidence != NULL && strcmp(endpoint->evidence, "recorded") == 0;
     os_own_path(path, sizeof path);
     CHECK(strcmp(endpoint->protocol, "tcp") == 0 && strcmp(endpoint->family, "ipv4") == 0);
     CHECK(strcmp(endpoint->state, "LISTEN") == 0 && strcmp(endpoint->local_address, "127.0.0.1") == 0);
     CHECK(endpoint->remote_address == NULL && endpoint->remote_port == 0);
     CHECK(memcmp(endpoint->local_bytes, "\177\0\0\1\0\0\0\0\0\0\0\0\0\0\0", 16) == 0);
     EQUAL(endpoint->local_port, os_port(listener));
+    CHECK(strcmp(endpoint->match, "exact") == 0);
+    CHECK(endpoint->reason == NULL && endpoint->candidate_count == 0);
+    CHECK(owner != NULL);
+#ifdef _WIN32 /* the system notes who bound, but Wine, where handles are looked at */
+    CHECK(is_recorded || strcmp(endpoint->evidence, "holder") == 0);
+    EQUAL(endpoint->holder_count, is_recorded ? 0 : 1);
+#else
     EQUAL(endpoint->uid, getuid());
     CHECK(endpoint->inode != 0 && endpoint->netns != 0 && endpoint->cookie != 0);
-    CHECK(strcmp(endpoint->match, "exact") == 0 && strcmp(endpoint->evidence, "holder") == 0);
-    CHECK(endpoint->reason == NULL && endpoint->candidate_count == 0);
+    CHECK(!is_recorded && strcmp(endpoint->evidence, "holder") == 0);
     EQUAL(endpoint->holder_count, 1);
-    EQUAL(endpoint->holders[0]->fd, listener);
-    EQUAL(endpoint->holders[0]->tid, os_pid());
-    CHECK(owner != NULL && endpoint->holders[0]->process == owner);
-    EQUAL(owner->pid, os_pid());
     EQUAL(owner->uid, geteuid());
+    CHECK(owner->exe_inode != 0);
+#endif
+    if (endpoint->holder_count == 1) {
+        EQUAL(endpoint->holders[0]->fd, listener);
+        EQUAL(endpoint->holders[0]->tid, os_pid());
+        CHECK(endpoint->holders[0]->process == owner);
+    }
+    EQUAL(owner->pid, os_pid());
     EQUAL(owner->exited, 0);
-    CHECK(strcmp(owner->path, path) == 0 && strcmp(owner->name, strrchr(path, '/') + 1) == 0);
-    CHECK(owner->comm[0] != 0 && owner->start_ticks != 0 && owner->start_time != 0 && owner->exe_inode != 0);
+    CHECK(strcmp(owner->path, path) == 0 && strcmp(owner->name, os_base_name(path)) == 0);
+    CHECK(owner->comm[0] != 0 && owner->start_ticks != 0 && owner->start_time != 0);
     sockowner_free(result);
     os_close(listener);
 }
@@ -97,6 +108,9 @@ static void sizes_are_those_of_the_header_and_reserved_members_0(void) {
     endpoint = result->endpoints[0];
     EQUAL(endpoint->size, sizeof *endpoint);
     EQUAL(endpoint->reserved32, 0);
+    EQUAL(endpoint->roles->size, sizeof *endpoint->roles);
+    CHECK(memcmp(endpoint->roles->reserved, zeros, sizeof endpoint->roles->reserved) == 0);
+    CHECK(SOCKOWNER_HAS(sockowner_endpoint, endpoint, roles));
     CHECK(memcmp(endpoint->reserved, zeros, sizeof endpoint->reserved) == 0);
     EQUAL(endpoint->owner->size, sizeof *endpoint->owner);
     CHECK(memcmp(endpoint->owner->reserved, zeros, sizeof endpoint->owner->reserved) == 0);
@@ -160,6 +174,8 @@ static void without_owners_there_is_neither_owner_nor_reason(void) {
     for (i = 0; i < result->endpoint_count; i++) {
         CHECK(result->endpoints[i]->owner == NULL && result->endpoints[i]->reason == NULL);
         CHECK(result->endpoints[i]->evidence == NULL && result->endpoints[i]->holder_count == 0);
+        CHECK(result->endpoints[i]->roles != NULL && result->endpoints[i]->roles->creator == NULL);
+        CHECK(result->endpoints[i]->roles->creator_reason == NULL && result->endpoints[i]->created_at == 0);
     }
     sockowner_free(result);
     os_close(listener);
@@ -249,10 +265,13 @@ static void a_filter_that_makes_no_sense_is_refused(void) {
     filter.pid = 0;
     filter.executable = "sh";
     is_refused(&filter, "NO_OWNERS");
-    /* An executable is bytes. */
     filter.flags = 0;
     filter.executable = "\xFF\xFE";
+#ifdef _WIN32
+    is_refused(&filter, "read the executable: it is not UTF-8");
+#else /* an executable is bytes */
     sockowner_free(found(&filter));
+#endif
 }
 
 static void an_endpoint_that_is_none_is_refused(void) {
@@ -311,7 +330,7 @@ static void errors_are_the_threads_and_results_nobodys(void) {
 }
 
 static void ask_again_and_again(void *port) {
-    unsigned calls = scaled(100), i;
+    unsigned calls = scaled(OS_QUERIES), i;
     for (i = 0; i < calls; i++) {
         sockowner_result *result = who("127.0.0.1:%u", *(const unsigned *)port);
         EQUAL(result->endpoints[0]->owner->pid, os_pid());

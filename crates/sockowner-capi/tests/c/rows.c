@@ -62,7 +62,7 @@ static void rows_of_random_bytes_do_no_harm(void) {
     own_listener own = listen_here();
     answer mine = answer_of(TCP, &own.row);
     DWORD needed = mine.size;
-    unsigned left = scaled(100000), filled = 0;
+    unsigned left = scaled(OS_ROWS), filled = 0;
     uint64_t random = 20;
     drop(&mine);
     CHECK(needed + 16 < ROOM);

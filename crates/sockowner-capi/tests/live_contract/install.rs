@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use libtest_mimic::Trial;
+use sockowner_testkit::guide::Section;
 use sockowner_testkit::live_test_unless;
 
 use super::service::NO_SERVICE;
@@ -26,6 +27,16 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         live_test_unless("installed_below_destdir_pkg_config_finds_it", tools(), below_destdir),
         live_test_unless("the_program_of_the_readme_is_the_example", Ok(()), readme),
+        live_test_unless(
+            "the_guide_tells_how_to_port_a_program",
+            tools().and(installed("cc")).and(NO_SERVICE.check()),
+            || guide("Port a Windows program", "tests/c/port_example.c"),
+        ),
+        live_test_unless(
+            "the_guide_tells_how_to_use_it_from_c",
+            tools().and(installed("cc")).and(NO_SERVICE.check()),
+            || guide("Use it from C", "examples/listeners.c"),
+        ),
     ]
 }
 
@@ -149,4 +160,26 @@ fn readme() {
     let programs: Vec<&str> =
         readme.split("```c\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert_eq!(programs, [fs::read_to_string(source("examples/listeners.c")).unwrap()]);
+}
+
+/// The commands of a section, where the library is installed and the example is in the working directory.
+fn guide(title: &str, example: &str) {
+    let example = source(example);
+    let name = example.file_stem().unwrap().to_str().unwrap();
+    let prefix = install(&format!("guide-{name}"), false);
+    let dir = prefix.join("work");
+    fs::create_dir_all(&dir).unwrap();
+    fs::copy(&example, dir.join(example.file_name().unwrap())).unwrap();
+    let _listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let exe = fs::read_link("/proc/self/exe").unwrap();
+    let mut section = Section::of(include_str!("../../../../GUIDE.md"), title);
+    section.step(|command| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).current_dir(&dir).env("LD_LIBRARY_PATH", prefix.join("lib"));
+        shell.env("PKG_CONFIG_LIBDIR", prefix.join("lib/pkgconfig")).env_remove("PKG_CONFIG_PATH");
+        let said = succeed(shell.env_remove("PKG_CONFIG_SYSROOT_DIR"));
+        let said = said.replace(exe.to_str().unwrap(), "/srv/shop/web");
+        Some(said.replace(exe.file_name().unwrap().to_str().unwrap(), "web"))
+    });
+    section.end();
 }

@@ -166,7 +166,19 @@ fn same_numbers() {
             size, protocol, family, state, local_address, remote_address, local_bytes, remote_bytes, local_scope,
             remote_scope, local_port, remote_port, uid, netns, inode, cookie, cgroup_id, cgroup_path, user, service,
             container, owner, evidence, reason, matched as "match", holder_count, holders, candidate_count,
-            candidates, created_at, changed, reserved32, reserved
+            candidates, created_at, changed, reserved32, roles, closed_at, reserved
+        }
+        "sockowner_frame" Frame { size, name, path, build_id, offset, reserved }
+        "sockowner_component" Component {
+            size, name, path, build_id, offset, evidence, frame_count, frames, generated, reserved32, reserved
+        }
+        "sockowner_role" Role {
+            size, name, comm, path, evidence, service, container, component, start_ticks, start_time, time,
+            exe_device, exe_inode, cgroup_id, pid, tid, uid, implicit, deleted, kernel_thread, reserved
+        }
+        "sockowner_roles" Roles {
+            size, creator, binder, listener, acceptor, creator_reason, binder_reason, listener_reason,
+            acceptor_reason, reserved
         }
         "sockowner_gap" Gap { size, source, object, reason, count, reserved }
         "sockowner_result" Answer { size, endpoint_count, endpoints, gap_count, gaps, reserved }

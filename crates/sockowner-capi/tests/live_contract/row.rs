@@ -182,6 +182,12 @@ impl Row {
         })
     }
 
+    pub(super) fn with_created(mut self, time: u64) -> Self {
+        let at = self.kind.offsets().created;
+        self.bytes[at..at + 8].copy_from_slice(&time.to_ne_bytes());
+        self
+    }
+
     pub(super) fn with_info(mut self, word: usize, value: u64) -> Self {
         let at = self.kind.offsets().info + 8 * word;
         self.bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());

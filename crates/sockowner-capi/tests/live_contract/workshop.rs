@@ -99,6 +99,13 @@ impl Workshop {
         build_library();
         Self(dir)
     }
+
+    /// In a re-execution, before which the library was built.
+    pub(super) fn of_a_scene() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        SCRATCH.set(dir.path().to_owned()).unwrap();
+        Self(dir)
+    }
 }
 
 /// The directory for what a test makes.

@@ -4,9 +4,11 @@ use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
 use sockowner::{
-    Attribution, Endpoint, Entry, Process, Record, Recorded, Role, RoleEvidence, RoleKind, RoleReason,
+    Attribution, Component, Endpoint, Entry, Process, Record, Recorded, Role, RoleEvidence, RoleKind,
+    RoleReason,
 };
 
+use super::component;
 use crate::block::Block;
 use crate::text::shown_os;
 use crate::{clock, naming};
@@ -15,7 +17,7 @@ use crate::{clock, naming};
 pub(super) fn write(block: &mut Block<'_, impl Write>, entry: &Entry, zone: &TimeZone) -> io::Result<()> {
     let why = match &entry.record {
         Record::Known(recorded) => return known(block, entry, recorded, zone),
-        Record::NotPermitted => "a recorder notes that, for root and its group alone",
+        Record::NotPermitted => "a recorder notes that, for root, its group, and whose process it was",
         Record::NotRecorded => "the recorder has nothing on this socket",
         _ => "nothing records that here",
     };
@@ -52,6 +54,9 @@ fn known(
                 if !is_told(recorded, kind, role) {
                     whereabouts(block, entry, role)?;
                 }
+                if let Some(it) = &role.component {
+                    component::write(block, it, is_file_told(recorded, kind, it))?;
+                }
                 // The connection is younger than its listener.
                 if let Some(time) = created_at.as_ref().filter(|_| is_creator && time.is_none()) {
                     block.datum("", &format!("the connection was established {time}"))?;
@@ -65,13 +70,28 @@ fn known(
             (None, None) => {}
         }
     }
-    Ok(())
+    match recorded.closed_at.and_then(local) {
+        Some(time) => block.datum("closed", &time),
+        None => Ok(()),
+    }
+}
+
+/// The roles that are told before this one.
+fn before(recorded: &Recorded, kind: RoleKind) -> impl Iterator<Item = &Role> {
+    let before = RoleKind::ALL.into_iter().take_while(move |other| *other != kind);
+    before.filter_map(|other| recorded.roles.get(other))
 }
 
 /// The same process had a role before.
 fn is_told(recorded: &Recorded, kind: RoleKind, role: &Role) -> bool {
-    let before = RoleKind::ALL.into_iter().take_while(|other| *other != kind);
-    before.filter_map(|other| recorded.roles.get(other)).any(|other| other.process == role.process)
+    before(recorded, kind).any(|other| other.process == role.process)
+}
+
+/// The same file had made a call before.
+fn is_file_told(recorded: &Recorded, kind: RoleKind, it: &Component) -> bool {
+    before(recorded, kind)
+        .filter_map(|other| other.component.as_deref())
+        .any(|other| component::is_same_file(other, it))
 }
 
 fn label(kind: RoleKind) -> &'static str {
@@ -137,6 +157,10 @@ fn whereabouts(block: &mut Block<'_, impl Write>, entry: &Entry, role: &Role) ->
 /// How an owner is known that has the socket no more.
 pub(super) fn former_owner(entry: &Entry) -> String {
     let Attribution::Recorded(owner) = &entry.attribution else { return String::new() };
+    if !super::IS_LINUX {
+        // The system's own record, of sockets that are open.
+        return "recorded: the system noted that it bound or connected it".to_owned();
+    }
     let did = match (owner.role, entry.record.role(owner.role).map(|role| role.evidence)) {
         (RoleKind::Acceptor, Some(RoleEvidence::FirstUser)) => "was the first to use it",
         (RoleKind::Acceptor, Some(RoleEvidence::Closer)) => "was the last to close it",

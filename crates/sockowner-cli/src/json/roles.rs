@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
-use sockowner::{Entry, RoleKind};
+use sockowner::{ComponentFrame, Entry, RoleKind};
 
 use super::{Service, lossy};
-use crate::clock;
+use crate::{clock, naming};
 
 /// The four roles; without a recorder none is known, and no reason for each is worth telling.
 #[derive(Serialize)]
@@ -30,8 +30,27 @@ struct Role<'a> {
     unit: Option<Service<'a>>,
     time: Option<String>,
     evidence: &'static str,
-    /// The calling code, which is not recorded.
-    component: (),
+    component: Option<Component<'a>>,
+}
+
+/// The calling code.
+#[derive(Serialize)]
+struct Component<'a> {
+    name: Cow<'a, str>,
+    path: Option<Cow<'a, str>>,
+    build_id: Option<String>,
+    offset: Option<u64>,
+    evidence: &'static str,
+    generated: bool,
+    chain: Vec<Frame<'a>>,
+}
+
+#[derive(Serialize)]
+struct Frame<'a> {
+    name: Cow<'a, str>,
+    path: Option<Cow<'a, str>>,
+    build_id: Option<String>,
+    offset: u64,
 }
 
 /// Why roles are empty, by their names.
@@ -63,7 +82,32 @@ impl<'a> Role<'a> {
             unit: role.service.as_deref().map(Service::new),
             time: role.time.and_then(clock::utc),
             evidence: role.evidence.as_str(),
-            component: (),
+            component: role.component.as_deref().map(Component::new),
+        }
+    }
+}
+
+impl<'a> Component<'a> {
+    fn new(component: &'a sockowner::Component) -> Self {
+        Self {
+            name: lossy(&component.name),
+            path: component.path.as_deref().map(Path::to_string_lossy),
+            build_id: component.build_id.as_deref().map(naming::build_id),
+            offset: component.offset,
+            evidence: component.evidence.as_str(),
+            generated: component.generated,
+            chain: component.chain.iter().map(Frame::new).collect(),
+        }
+    }
+}
+
+impl<'a> Frame<'a> {
+    fn new(frame: &'a ComponentFrame) -> Self {
+        Self {
+            name: lossy(&frame.name),
+            path: frame.path.as_deref().map(Path::to_string_lossy),
+            build_id: frame.build_id.as_deref().map(naming::build_id),
+            offset: frame.offset,
         }
     }
 }
@@ -83,4 +127,38 @@ impl Serialize for Reasons<'_> {
 /// When the socket was made.
 pub(super) fn created_at(entry: &Entry) -> Option<String> {
     entry.record.known()?.created_at.and_then(clock::utc)
+}
+
+/// When its last descriptor was closed.
+pub(super) fn closed_at(entry: &Entry) -> Option<String> {
+    entry.record.known()?.closed_at.and_then(clock::utc)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockowner::ComponentEvidence;
+
+    #[test]
+    fn a_component_has_the_same_keys_always() {
+        let bare = sockowner::Component::new("x", ComponentEvidence::ExecutableOnly);
+        assert_eq!(
+            serde_json::to_string(&Component::new(&bare)).unwrap(),
+            r#"{"name":"x","path":null,"build_id":null,"offset":null,"evidence":"executable_only","generated":false,"chain":[]}"#
+        );
+        let mut whole = sockowner::Component::new("libnio.so", ComponentEvidence::Cfi);
+        whole.path = Some("/lib/libnio.so".into());
+        whole.build_id = Some(vec![0, 0x1f, 0xff]);
+        whole.offset = Some(0x10);
+        whole.generated = true;
+        whole.chain = vec![ComponentFrame::new("libc.so.6", 7), ComponentFrame::new("", u64::MAX)];
+        assert_eq!(
+            serde_json::to_string(&Component::new(&whole)).unwrap(),
+            concat!(
+                r#"{"name":"libnio.so","path":"/lib/libnio.so","build_id":"001fff","offset":16,"evidence":"cfi","#,
+                r#""generated":true,"chain":[{"name":"libc.so.6","path":null,"build_id":null,"offset":7},"#,
+                r#"{"name":"","path":null,"build_id":null,"offset":18446744073709551615}]}"#
+            )
+        );
+    }
 }

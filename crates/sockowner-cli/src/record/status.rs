@@ -8,7 +8,9 @@ use serde::Serialize;
 use sockowner::os::linux::record;
 use sockowner::os::linux::share::group_name;
 
-use super::hooks::{self, Asked};
+use super::components::Components;
+use super::hooks::Asked;
+use super::kept::{COMPONENTS, HOOKS};
 use super::tending;
 use crate::args::General;
 use crate::text::shown;
@@ -26,6 +28,8 @@ struct Recorder {
     group: Option<Group>,
     /// `None`: the caller may not know.
     tended: Option<bool>,
+    /// The process that tends has done nothing for so long, where that is too long.
+    silent_for_seconds: Option<u64>,
     running_for_seconds: u64,
     events: u64,
     dropped: u64,
@@ -37,6 +41,8 @@ struct Recorder {
     oldest_closed_seconds: Option<u64>,
     processes: u64,
     memory_bytes: u64,
+    /// `None`: nobody tends.
+    components: Option<Components>,
 }
 
 #[derive(Debug, Serialize)]
@@ -69,7 +75,7 @@ pub(super) fn tell(general: &General) -> anyhow::Result<Status> {
         }
         other => other?,
     };
-    let recorder = status.map(|status| Recorder::new(status, hooks::kept().as_deref()));
+    let recorder = status.map(|status| Recorder::new(status, HOOKS.read::<Vec<Asked>>().as_deref()));
     let ended = match &recorder {
         None => Status::Nothing,
         Some(recorder) if general.strict && recorder.is_not_permitted() => Status::LacksPermission,
@@ -111,6 +117,7 @@ impl Recorder {
             hooks: status.hooks.into_iter().map(hook).collect(),
             group: super::group_of().map(|gid| Group { gid, name: group_name(gid).ok().flatten() }),
             tended: tending::is_done(),
+            silent_for_seconds: tending::is_silent_for().map(|silence| silence.as_secs()),
             running_for_seconds: status.running_for.as_secs(),
             events: status.events,
             dropped: status.dropped,
@@ -122,6 +129,8 @@ impl Recorder {
             oldest_closed_seconds: status.oldest_closed.as_ref().map(Duration::as_secs),
             processes: status.processes,
             memory_bytes: status.memory,
+            // What a process left that ended is old.
+            components: COMPONENTS.read().filter(|_| tending::is_done() != Some(false)),
         }
     }
 
@@ -139,8 +148,11 @@ impl Recorder {
             None => format!(" and the group number {}", group.gid),
         });
         writeln!(out, "{}root{}", label("readable by"), group.unwrap_or_default())?;
+        let silent = self
+            .silent_for_seconds
+            .map(|seconds| format!("no: the process that should has done nothing for {}", spoken(seconds)));
         let tended = match self.tended {
-            Some(true) => "yes",
+            Some(true) => silent.as_deref().unwrap_or("yes"),
             Some(false) => "no: the tables fill up; 'sudo sockowner record run --tend-only' tends them",
             None => "only root is told",
         };
@@ -171,7 +183,8 @@ impl Recorder {
         writeln!(out, "{}{}", label("processes"), self.processes)?;
         // Tenths, rounded.
         let tenths = (u128::from(self.memory_bytes) * 10 + (1 << 19)) >> 20;
-        writeln!(out, "{}{}.{} MiB of the kernel's", label("memory"), tenths / 10, tenths % 10)
+        writeln!(out, "{}{}.{} MiB of the kernel's", label("memory"), tenths / 10, tenths % 10)?;
+        self.components.iter().try_for_each(|components| components.write(out, label))
     }
 }
 
@@ -224,6 +237,7 @@ mod tests {
             ],
             group: Some(Group { gid: 7, name: Some("readers".to_owned()) }),
             tended: Some(true),
+            silent_for_seconds: None,
             running_for_seconds: 3_723,
             events: 99,
             dropped: 1,
@@ -235,6 +249,7 @@ mod tests {
             oldest_closed_seconds: Some(61),
             processes: 2,
             memory_bytes: 3 << 19,
+            components: None,
         }
     }
 

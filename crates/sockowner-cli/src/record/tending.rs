@@ -4,18 +4,31 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use sockowner::os::linux::record::{self, Reader};
+use sockowner::os::linux::record::{Reader, Tender};
 
+use super::MAPS;
+use super::kept::COMPONENTS;
+use super::part::Part;
 use crate::call::Ending;
 use crate::messages::say;
 
 /// Who tends has this locked. Only root can open it, so that nobody else keeps others from tending.
 const LOCK: &str = "/run/sockowner/record.lock";
-/// Between two looks.
+/// Between two looks whether it is recorded still.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// Between two sweeps, where the tables do not fill before.
+const SWEEP: Duration = Duration::from_secs(30);
+/// Between two where they do: there may be nobody whose closed sockets are too many.
+const SWEEP_AGAIN: Duration = Duration::from_secs(2);
+/// Between two looks whether they do.
+const FILLING: Duration = Duration::from_millis(250);
+/// Between two looks at what was sampled: nothing wakes this process.
+const STEP: Duration = Duration::from_millis(50);
+/// It leaves word every five seconds.
+const SILENCE: Duration = Duration::from_secs(20);
 /// Failures in a row, after which it is given up: a minute of them.
 const PATIENCE: u32 = 12;
 
@@ -50,6 +63,11 @@ fn open(create: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(LOCK)
 }
 
+/// The process that tends has done nothing for so long, where that is too long.
+pub(super) fn is_silent_for() -> Option<Duration> {
+    COMPONENTS.age().filter(|age| is_done() == Some(true) && *age > SILENCE)
+}
+
 /// Whether a process tends; `None`: the caller may not know.
 pub(super) fn is_done() -> Option<bool> {
     match open(false) {
@@ -75,7 +93,7 @@ pub(super) fn go_on(ending: &Ending, rival: Rival) -> anyhow::Result<bool> {
     if turn.is_none() {
         say("another process tends what is recorded; this one waits to take its place");
     }
-    let mut failures = 0;
+    let (mut failures, mut part, mut broom) = (0, Part::default(), Broom::default());
     loop {
         if turn.is_none() {
             turn = Turn::take()?;
@@ -84,7 +102,7 @@ pub(super) fn go_on(ending: &Ending, rival: Rival) -> anyhow::Result<bool> {
             }
         }
         if turn.is_some()
-            && let Err(error) = record::tend()
+            && let Err(error) = broom.sweep()
             && is_recorded()
         {
             failures += 1;
@@ -95,17 +113,78 @@ pub(super) fn go_on(ending: &Ending, rival: Rival) -> anyhow::Result<bool> {
         } else {
             failures = 0;
         }
+        if turn.is_some() {
+            part.renew();
+        }
         if !is_recorded() {
             // Who starts it again does not tend where this process has the turn, so the last look comes after it was given
             // back.
+            (part, broom) = Default::default();
             drop(turn.take());
             if !is_recorded() {
                 return Ok(true);
             }
         }
-        if ending.comes_within(INTERVAL).context("wait for a signal")? {
+        if is_ended(ending, &mut part, &broom).context("wait for a signal")? {
             return Ok(false);
         }
+    }
+}
+
+/// What sweeps the tables.
+#[derive(Debug, Default)]
+struct Broom {
+    tender: Option<Tender>,
+    swept: Option<Instant>,
+}
+
+impl Broom {
+    /// Sweeps, if it is time.
+    fn sweep(&mut self) -> sockowner::Result<()> {
+        // There may be another recorder by now.
+        self.tender = None;
+        let tender = self.tender.insert(Tender::open()?);
+        let is_time = self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP);
+        if is_time || tender.is_filling()? {
+            tender.tend()?;
+            self.swept = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// What it swept is not recorded any more.
+    fn has_nothing_left(&self) -> bool {
+        self.tender.is_some()
+            && std::fs::metadata(MAPS).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// It is time before the time.
+    fn is_needed(&self) -> bool {
+        // What cannot be told shows when it is swept.
+        self.swept.is_some_and(|swept| swept.elapsed() >= SWEEP_AGAIN)
+            && self.tender.as_ref().is_some_and(|tender| tender.is_filling().unwrap_or(true))
+    }
+}
+
+/// Waits until the next look; true: it is wished that this process ends.
+fn is_ended(ending: &Ending, part: &mut Part, broom: &Broom) -> io::Result<bool> {
+    let next = Instant::now() + INTERVAL;
+    let mut look = Instant::now() + FILLING;
+    loop {
+        let now = Instant::now();
+        if now >= look {
+            if broom.is_needed() || broom.has_nothing_left() {
+                return Ok(false);
+            }
+            look = now + FILLING;
+        }
+        let Some(left) = next.checked_duration_since(now).filter(|left| !left.is_zero()) else {
+            return Ok(false);
+        };
+        if ending.comes_within(left.min(if part.follows() { STEP } else { FILLING }))? {
+            return Ok(true);
+        }
+        part.step();
     }
 }
 

@@ -13,6 +13,7 @@ use super::program::{ask, program};
 
 tests! {
     Alone twenty_thousand_endpoints_are_all_told;
+    Alone no_output_is_in_memory_as_a_whole;
     Alone a_reader_that_leaves_is_no_failure;
     Alone a_full_disk_is_a_failure;
     Alone what_comes_and_goes_is_never_a_strangers;
@@ -55,11 +56,51 @@ fn twenty_thousand_endpoints_are_all_told() {
         let theirs = rows.iter().filter(|row| row["owner"]["pid"] == actor.pid());
         assert_eq!(theirs.count(), EACH);
     }
+    let lines = ask(&["--jsonl", "--sort", "inode"]);
+    lines.assert_complete();
+    let of_lines: Vec<_> = lines.json_lines().iter().map(|line| line["inode"].as_u64()).collect();
+    assert!(of_lines.is_sorted());
+    assert_eq!(of_lines.into_iter().collect::<BTreeSet<_>>(), inodes);
+    let records = ask(&["--csv", "--no-header", "-o", "inode"]);
+    records.assert_complete();
+    let of_records: BTreeSet<_> = records.stdout().lines().map(|inode| inode.parse().ok()).collect();
+    assert_eq!(of_records, inodes);
     assert_eq!(rows_of_ss().unwrap_or(COUNT), COUNT);
     let found = ask(&["--json", "who", "127.0.0.1:10007"]);
     found.assert_complete();
     assert_eq!(found.endpoints().len(), 1);
     assert_eq!(found.endpoints()[0]["owner"]["pid"], actors[0].pid());
+}
+
+/// What is written is in memory a piece at a time.
+fn no_output_is_in_memory_as_a_whole() {
+    let _actors = crowd(20_000);
+    let (least, _) = peak(&["--csv", "-o", "pid,state"]);
+    for words in [
+        &["--json"][..],
+        &["--jsonl"],
+        &["--json", "--sort", "-local"],
+        &["--csv", "-o", "local,path,holders,start_time"],
+    ] {
+        let (peak, written) = peak(words);
+        assert!(peak < least + written / 2, "{words:?}: {peak} bytes, {written} written, {least} at least");
+    }
+}
+
+/// How many bytes of memory the program has had when it begins to write, and how many it writes.
+fn peak(words: &[&str]) -> (usize, usize) {
+    let mut sockowner = program(words).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = sockowner.stdout.take().unwrap();
+    let mut first = [0; 64];
+    stdout.read_exact(&mut first).unwrap();
+    // It waits for somebody to read on: a pipe holds less than it has to say.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", sockowner.id())).unwrap();
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    assert!(sockowner.wait().unwrap().success());
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kibibytes: usize = line.trim().trim_end_matches(" kB").parse().unwrap();
+    (kibibytes * 1024, first.len() + rest.len())
 }
 
 /// How many sockets ss lists; `None` where it is not installed.
@@ -72,13 +113,26 @@ fn rows_of_ss() -> Option<usize> {
 /// As `sockowner | head -1`.
 fn a_reader_that_leaves_is_no_failure() {
     let _actors = crowd(5_000);
-    for words in [&[][..], &["--no-owners"], &["--json"], &["-l"], &["who", ":10000"]] {
+    for words in [
+        &[][..],
+        &["--no-owners"],
+        &["--json"],
+        &["-l"],
+        &["who", ":10000"],
+        &["--csv"],
+        &["--jsonl"],
+        &["--csv", "--sort", "-pid"],
+        &["-o", "proto,pid"],
+    ] {
         let mut sockowner = program(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::with_capacity(64, sockowner.stdout.take().unwrap());
         let mut line = Vec::new();
         stdout.by_ref().take(64).read_until(b'\n', &mut line).unwrap();
         assert!(
-            line.starts_with(b"PROTO") || line.starts_with(b"{\"schema\":1,") || words[0] == "who",
+            line.starts_with(b"PROTO")
+                || line.starts_with(b"{\"schema\":1,")
+                || line.starts_with(b"protocol,")
+                || words[0] == "who",
             "{words:?}"
         );
         drop(stdout);
@@ -90,7 +144,9 @@ fn a_reader_that_leaves_is_no_failure() {
 
 fn a_full_disk_is_a_failure() {
     let _actors = crowd(EACH);
-    for words in [&[][..], &["--json"], &["who", ":10000"], &["--help"]] {
+    for words in
+        [&[][..], &["--json"], &["--jsonl"], &["--csv"], &["who", ":10000"], &["--help"], &["-o", "help"]]
+    {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let failed = answer_to(words, full);
         assert_eq!(

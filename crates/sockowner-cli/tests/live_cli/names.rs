@@ -11,6 +11,7 @@ use super::machine::WEB;
 use super::program::{Answer, PublicCopy, answer, ask, program, public_dir};
 
 tests! {
+    Alone no_value_is_a_formula_to_a_spreadsheet;
     Alone no_name_does_anything_to_a_terminal needs Cgroup2, OtherUser;
     Alone no_cgroup_does_anything_to_a_terminal needs Cgroup2;
 }
@@ -73,9 +74,38 @@ fn no_name_does_anything_to_a_terminal() {
 
         let document = ask(&["--json"]);
         document.assert_complete();
+        assert_harmless(&document);
         let owner = &document.endpoints()[0]["owner"];
         assert_eq!(owner["name"], name.to_string_lossy().as_ref());
         assert_eq!(owner["comm"], String::from_utf8_lossy(chosen).as_ref());
+
+        let lines = ask(&["--jsonl"]);
+        lines.assert_complete();
+        assert_harmless(&lines);
+        assert_eq!(lines.json_lines()[0]["owner"], *owner);
+        let records = ask(&["--csv", "--no-header", "-o", "name,path,cmdline,service"]);
+        records.assert_complete();
+        assert_harmless(&records);
+        assert_eq!(records.stdout().lines().count(), 1, "{}", records.stdout());
+        let record = &records.csv()[0];
+        assert_eq!((&record[0], &record[3]), (*shown, "sockowner-web.service"));
+        let columns = ask(&["-o", "name,comm,path,cmdline"]);
+        columns.assert_complete();
+        assert_harmless(&columns);
+        assert_eq!(columns.stdout().lines().count(), 2, "{}", columns.stdout());
+    }
+}
+
+fn no_value_is_a_formula_to_a_spreadsheet() {
+    let dir = public_dir();
+    for name in ["=cmd|x!A1", "+1+1", "-1", "@SUM(A1)"] {
+        let actor = Actor::builder().exe(dir.path().join(name)).spawn();
+        actor.tcp_listen("127.0.0.1:80");
+        let records = ask(&["--csv", "--no-header", "-o", "name,process"]);
+        records.assert_complete();
+        let shown = format!("\"{name}\"");
+        assert_eq!(records.csv()[0], vec![shown.as_str(), &shown]);
+        assert!(ask(&["-o", "name"]).stdout().ends_with(&format!("\n{name}\n")), "people read it as it is");
     }
 }
 

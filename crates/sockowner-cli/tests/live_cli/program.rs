@@ -10,6 +10,8 @@ use serde_json::Value;
 use sockowner_testkit::privileges::ORDINARY_UID;
 use tempfile::TempDir;
 
+use super::validate::Schema;
+
 pub(super) const PROGRAM: &str = env!("CARGO_BIN_EXE_sockowner");
 
 /// The program as this process's user would start it, with nothing of this process's environment.
@@ -110,11 +112,36 @@ impl Answer {
         self.assert_ended(0, "");
     }
 
-    /// The JSON document.
+    /// The JSON document; one of endpoints is as the schema says.
     #[track_caller]
     pub(super) fn json(&self) -> Value {
-        serde_json::from_slice(&self.output.stdout)
-            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.stdout()))
+        let document: Value = serde_json::from_slice(&self.output.stdout)
+            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.stdout()));
+        if document.get("endpoints").is_some() {
+            let faults = Schema::get().faults_of_document(&document);
+            assert_eq!(faults, None, "{}: {document}", self.asked);
+        }
+        document
+    }
+
+    /// The lines of JSON, each as the schema says.
+    #[track_caller]
+    pub(super) fn json_lines(&self) -> Vec<Value> {
+        let schema = Schema::get();
+        let lines = self.stdout().lines().map(|line| {
+            let line = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!(schema.faults_of_line(&line), None, "{}: {line}", self.asked);
+            line
+        });
+        lines.collect()
+    }
+
+    /// The records, a heading among them.
+    #[track_caller]
+    pub(super) fn csv(&self) -> Vec<csv::StringRecord> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&*self.output.stdout);
+        let records: Result<_, _> = reader.records().collect();
+        records.unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.stdout()))
     }
 
     /// The endpoints of the JSON document.

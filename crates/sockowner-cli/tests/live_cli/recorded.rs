@@ -8,7 +8,7 @@ use rustix::mount::{MountFlags, mount};
 use serde_json::{Value, json};
 use sockowner::os::linux::record;
 use sockowner_testkit::Requirement::{Cgroup2, OtherUser};
-use sockowner_testkit::{Requirement, Scenario, Sock, eventually};
+use sockowner_testkit::{Actor, Requirement, Scenario, Sock, eventually};
 use tempfile::TempDir;
 
 use super::golden::{Template, assert_text};
@@ -21,11 +21,17 @@ tests! {
     Alone a_listener_whose_maker_is_gone needs RECORDER, Cgroup2;
     Alone time_wait_has_its_recorded_owner needs RECORDER, Cgroup2;
     Alone an_accepted_connection_and_one_that_is_not needs RECORDER, Cgroup2;
+    Alone the_library_of_a_call_is_told needs RECORDER, Cgroup2;
+    Alone closed_sockets_are_told_the_last_one_first needs RECORDER, Cgroup2;
+    Alone a_closed_socket_that_nobody_had needs RECORDER, Cgroup2;
+    Alone what_is_closed_is_hinted_at needs RECORDER, Cgroup2;
+    Alone what_is_closed_elsewhere_is_counted needs RECORDER, Requirement::Netns;
+    Alone where_nothing_is_recorded_nothing_closed_is_known;
     Alone what_the_recorder_has_nothing_on needs RECORDER, Cgroup2;
     Alone what_others_may_not_read needs RECORDER, Cgroup2, OtherUser;
 }
 
-const RECORDER: Requirement = Requirement::Custom("recorder", records);
+pub(super) const RECORDER: Requirement = Requirement::Custom("recorder", records);
 /// A group that every system has.
 const GROUP: &str = "daemon";
 
@@ -88,12 +94,16 @@ fn numbers(sock: &Sock) -> [(&'static str, String); 2] {
     [("inode", sock.inode.to_string()), ("cookie", sock.cookie.to_string())]
 }
 
-/// The only endpoint that is told.
+/// The only endpoint that is told, in a document and in a line.
 fn only(words: &[&str]) -> Value {
     let answer = ask(words);
     answer.assert_complete();
     let mut endpoints = answer.endpoints();
     assert_eq!(endpoints.len(), 1, "{}", answer.stdout());
+    let of_line: Vec<_> = words.iter().map(|word| if *word == "--json" { "--jsonl" } else { word }).collect();
+    let lines = ask(&of_line).json_lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["cookie"], endpoints[0]["cookie"]);
     endpoints.remove(0)
 }
 
@@ -148,6 +158,10 @@ fn a_listener_whose_maker_is_gone() {
     assert_eq!(told["owner"]["name"], "server");
     // A list has the same.
     assert_eq!(only(&["--json", "-l"])["roles"], *roles);
+    let columns = "name,evidence,binder,binder_pid,created_at";
+    let records = ask(&["-l", "--csv", "--no-header", "-o", columns]).csv();
+    let expected = ["server", "holder", "maker", &pid.to_string(), told["created_at"].as_str().unwrap()];
+    assert_eq!(records, [expected.to_vec()]);
 }
 
 const PASSED: &str = "\
@@ -170,15 +184,14 @@ tcp 127.0.0.1:80 LISTEN
   listened    maker, pid <maker>, <time>
 ";
 
-/// A client and a server, connected.
-fn connected(dir: &TempDir, from_where: bool) -> (Program, Program, [Sock; 3]) {
+/// A client and a server, connected at this address.
+fn connected(dir: &TempDir, at: &str, from_where: bool) -> (Program, Program, [Sock; 3]) {
     // Every test that wants both cgroups takes them in this order.
     let server = Program::start(dir, "server", 0, WEB);
     let client = Program::start(dir, "client", 0, NAMES);
-    let listener = server.actor.tcp_listen("127.0.0.1:80");
-    let near = client.actor.tcp_connect("127.0.0.1:80");
-    let accept =
-        if from_where { sockowner_testkit::Actor::accept_from } else { sockowner_testkit::Actor::accept };
+    let listener = server.actor.tcp_listen(at);
+    let near = client.actor.tcp_connect(listener.addr);
+    let accept = if from_where { Actor::accept_from } else { Actor::accept };
     let far = accept(&server.actor, listener.fd);
     (client, server, [listener, near, far])
 }
@@ -186,7 +199,7 @@ fn connected(dir: &TempDir, from_where: bool) -> (Program, Program, [Sock; 3]) {
 fn time_wait_has_its_recorded_owner() {
     let _recorder = recorder();
     let dir = public_dir();
-    let (client, server, [listener, near, far]) = connected(&dir, true);
+    let (client, server, [listener, near, far]) = connected(&dir, "127.0.0.1:80", true);
     client.actor.close(near.fd);
     server.actor.close(far.fd);
     server.actor.close(listener.fd);
@@ -219,6 +232,9 @@ fn time_wait_has_its_recorded_owner() {
     let list = ask(&["-a"]);
     list.assert_complete();
     assert!(list.stdout().contains("client (exited)"), "{}", list.stdout());
+    let columns = "pid,process,evidence,exited,reason,holders";
+    let records = ask(&["--csv", "--no-header", "--state", "time-wait", "-o", columns]).csv();
+    assert_eq!(records, [vec![pid.to_string().as_str(), "client (exited)", "recorded", "true", "", ""]]);
 }
 
 const WAITING: &str = "\
@@ -236,13 +252,14 @@ tcp 127.0.0.1:<port> -> 127.0.0.1:80 TIME_WAIT
   created     client, pid <pid>, <time>
   bound by    client, pid <pid>, <time>
               by a connect or listen that had the kernel choose a port
+  closed      <time>
 ";
 
 fn an_accepted_connection_and_one_that_is_not() {
     let _recorder = recorder();
     let dir = public_dir();
     for (is_noted, tail) in [(true, ACCEPTED), (false, TAKEN)] {
-        let (client, server, [listener, near, far]) = connected(&dir, is_noted);
+        let (client, server, [listener, near, far]) = connected(&dir, "127.0.0.1:80", is_noted);
         let (from, to) = (far.addr.to_string(), near.addr.to_string());
         let page = ask(&["who", &from, &to]);
         page.assert_complete();
@@ -261,6 +278,17 @@ fn an_accepted_connection_and_one_that_is_not() {
             assert_eq!(roles["acceptor"], Value::Null);
             assert_eq!(roles["reasons"], json!({"acceptor": "not_recorded"}));
         }
+        // Who is not known by his own call is not told as if he were.
+        let port = far.addr.port().to_string();
+        let records =
+            ask(&["--csv", "--no-header", "-t", "-o", "local_port,remote_port,creator,listener,acceptor"])
+                .csv();
+        let record = records.iter().find(|record| record[0] == port && !record[1].is_empty()).unwrap();
+        let acceptor = if is_noted { "server" } else { "(not recorded)" };
+        assert_eq!(
+            (&record[2], &record[3], &record[4]),
+            ("server (inherited)", "server (inherited)", acceptor)
+        );
         // Without a row in TIME_WAIT, which the next listener would not mind.
         client.actor.set_linger_zero(near.fd);
         drop(client);
@@ -285,6 +313,166 @@ const TAKEN: &str = "\
               its listener's
   accepted by not recorded
 ";
+
+fn closed_sockets_are_told_the_last_one_first() {
+    let _recorder = recorder();
+    let dir = public_dir();
+    // All of the machine is recorded: a port of the kernel's choice is nobody else's, as far as can be.
+    let (client, server, [listener, near, far]) = connected(&dir, "127.0.0.1:0", true);
+    // No row is left of it.
+    client.actor.set_linger_zero(near.fd);
+    client.actor.close(near.fd);
+    server.actor.close(far.fd);
+    server.actor.close(listener.fd);
+    let pid = client.pid();
+    let file = std::fs::metadata(&client.path).unwrap();
+    client.actor.kill();
+    // A connection is found by both its sides, from either of them.
+    let (from, to) = (near.addr.to_string(), listener.addr.to_string());
+    let port = format!(":{}", listener.addr.port());
+    let page = ask(&["who", "--closed", &from, &to]);
+    page.assert_complete();
+    let names = [
+        ("pid", pid.to_string()),
+        ("dir", dir.path().display().to_string()),
+        ("from", from.clone()),
+        ("to", to.clone()),
+        ("device", format!("{}:{}", major(file.dev()), minor(file.dev()))),
+        ("file", file.ino().to_string()),
+        ("cgroup", client.cgroup.id().to_string()),
+        ("cookie", near.cookie.to_string()),
+    ];
+    assert_page(&page, CLOSED, &names);
+    let both = ask(&["who", "--closed", &port, "--json"]);
+    both.assert_complete();
+    let told = both.endpoints();
+    let cookies: Vec<_> = told.iter().map(|told| told["cookie"].as_u64().unwrap()).collect();
+    assert_eq!(cookies, [listener.cookie, far.cookie]);
+    for told in &told {
+        assert_eq!(
+            (&told["state"], &told["inode"], &told["match"]),
+            (&"CLOSE".into(), &0.into(), &"exact".into())
+        );
+        assert_eq!((&told["owner"]["pid"], &told["owner"]["exited"]), (&server.pid().into(), &false.into()));
+        assert_eq!((&told["owner"]["evidence"], &told["reason"]), (&"recorded".into(), &Value::Null));
+        assert!(told["closed_at"].as_str().unwrap() >= told["created_at"].as_str().unwrap(), "{told}");
+    }
+    assert_eq!(timeless(&told[1]["roles"]["acceptor"]), role(&server, "server", server.pid(), "call"));
+    assert_eq!(only(&["who", "--closed", &to, &from, "--json"])["cookie"], far.cookie);
+    assert_eq!(only(&["who", "--closed", "--json", &format!("{from},{to}")])["cookie"], near.cookie);
+    let none = format!(
+        "sockowner: no closed endpoint matches udp/{from}: one is kept for ten minutes, or until very many others are closed\n"
+    );
+    ask(&["who", "--closed", &format!("udp/{from}")]).assert_ended(1, &none);
+}
+
+const CLOSED: &str = "\
+tcp <from> -> <to> CLOSE
+  owner       client, pid <pid>
+              recorded: it bound or connected it; no process has it any more; it has exited
+              <dir>/client
+              (as its own mount namespace has it, not verified; device <device>, inode <file>)
+              started <time> by user root (uid 0)
+  service     sockowner-names.service
+  container   none
+  cgroup      /system.slice/sockowner-names.service (id <cgroup>)
+  user        not known: the kernel tells none of a socket without a file
+  socket      no inode (no file stands for it), cookie <cookie>, network namespace <netns>
+  created     client, pid <pid>, <time>
+  bound by    client, pid <pid>, <time>
+              by a connect or listen that had the kernel choose a port
+  closed      <time>
+";
+
+fn a_closed_socket_that_nobody_had() {
+    let _recorder = recorder();
+    let dir = public_dir();
+    let server = Program::start(&dir, "server", 0, WEB);
+    let client = Program::start(&dir, "client", 0, NAMES);
+    let listener = server.actor.tcp_listen("127.0.0.1:0");
+    let near = client.actor.tcp_connect(listener.addr);
+    client.actor.set_linger_zero(near.fd);
+    client.actor.close(near.fd);
+    server.actor.close(listener.fd);
+    let (from, to) = (listener.addr.to_string(), near.addr.to_string());
+    let page = ask(&["who", "--closed", &from, &to]);
+    page.assert_complete();
+    let owner = "\n  owner       (no holder) who had it last is not recorded, or nobody ever had\n";
+    assert!(page.stdout().contains(owner), "{}", page.stdout());
+    let told = only(&["who", "--closed", &from, &to, "--json"]);
+    assert_eq!((&told["owner"], &told["reason"]), (&Value::Null, &"no_holder".into()));
+    assert_eq!(timeless(&told["roles"]["listener"]), role(&server, "server", server.pid(), "inherited"));
+    assert_eq!(told["roles"]["reasons"], json!({"acceptor": "not_recorded"}));
+}
+
+fn what_is_closed_is_hinted_at() {
+    let _recorder = recorder();
+    let dir = public_dir();
+    let server = Program::start(&dir, "server", 0, WEB);
+    let first = server.actor.tcp_listen("[::]:0");
+    let port = first.addr.port();
+    server.actor.close(first.fd);
+    let asked = format!("[::1]:{port}");
+    let nothing = format!("sockowner: no endpoint matches {asked}\n");
+    let hints = ["1 endpoint that is closed was called so", "2 endpoints that are closed were called so"];
+    for (told, hint) in hints.into_iter().enumerate() {
+        let hint = format!("{nothing}sockowner: {hint}: sockowner who --closed '{asked}'\n");
+        ask(&["who", &asked]).assert_ended(1, &hint);
+        let closed = ask(&["who", "--closed", &asked, "--json"]).endpoints();
+        assert_eq!(closed.len(), told + 1);
+        assert!(closed.iter().all(|told| told["match"] == "wildcard"), "{closed:?}");
+        let next = server.actor.tcp_listen(format!("[::]:{port}"));
+        server.actor.close(next.fd);
+    }
+    let page = ask(&["who", "--closed", &asked]);
+    page.assert_complete();
+    let wildcard =
+        format!("  match       wildcard: it listened on every address, so it served {asked} too\n");
+    assert_eq!(page.stdout().matches(&wildcard).count(), 3, "{}", page.stdout());
+}
+
+fn what_is_closed_elsewhere_is_counted() {
+    let _recorder = recorder();
+    let here = Actor::spawn();
+    let there = sockowner_testkit::netns::inside(Actor::spawn);
+    let listener = here.tcp_listen("127.0.0.1:0");
+    let asked = listener.addr.to_string();
+    let closed = |told: &str| {
+        let answer = ask(&["who", "--closed", &asked, "--json"]);
+        let more = "sockowner: 1 more was in other network namespaces: --all-netns tells them too\n";
+        assert!(answer.stderr().ends_with(more), "{told}: {}", answer.stderr());
+        (answer.status(), answer.endpoints().len())
+    };
+    let other = there.tcp_listen(&asked);
+    there.close(other.fd);
+    assert_eq!(closed("none here"), (1, 0));
+    here.close(listener.fd);
+    assert_eq!(closed("one here"), (0, 1));
+    let all = ask(&["who", "--closed", "--all-netns", &asked, "--json"]);
+    all.assert_complete();
+    let told: Vec<_> = all.endpoints().iter().map(|told| told["cookie"].as_u64().unwrap()).collect();
+    assert_eq!(told, [listener.cookie, other.cookie]);
+    assert_eq!(all.endpoints()[0]["netns"], netns());
+    let place = format!("/proc/{}/ns/net", there.pid());
+    let hint = format!(
+        "sockowner: no endpoint matches {asked}\nsockowner: 1 endpoint that is closed was called so: \
+         sockowner who --closed --netns {place} {asked}\n"
+    );
+    ask(&["who", &asked, "--netns", &place]).assert_ended(1, &hint);
+    // Its former name.
+    let same = ask(&["who", "--closed", "--every-namespace", &asked, "--json"]);
+    assert_eq!(same.stdout(), all.stdout());
+}
+
+fn where_nothing_is_recorded_nothing_closed_is_known() {
+    let _end = private_run();
+    let said = "sockowner: nothing is recorded, so no closed endpoint is kept: 'sudo sockowner record start' begins\n";
+    ask(&["who", "--closed", ":80"]).assert_ended(1, said);
+    let document = ask(&["who", "--closed", ":80", "--json"]);
+    document.assert_ended(1, said);
+    assert_eq!(document.stdout(), "{\"schema\":1,\"endpoints\":[],\"gaps\":[]}\n");
+    ask(&["who", ":80"]).assert_ended(1, "sockowner: no endpoint matches :80\n");
+}
 
 fn what_the_recorder_has_nothing_on() {
     let dir = public_dir();
@@ -312,10 +500,87 @@ fn what_others_may_not_read() {
     server.actor.tcp_listen("127.0.0.1:8080");
     let program = PublicCopy::new();
     let page = program.ask(&["who", ":8080"]);
-    let said = "  not known   who created and bound it, when, and from which library: a recorder notes that, for root and its group alone\n";
+    let said = "  not known   who created and bound it, when, and from which library: a recorder notes that, for root, its group, and whose process it was\n";
     assert!(page.stdout().ends_with(said), "{}", page.stdout());
     let told = program.ask(&["who", ":8080", "--json"]).endpoints().remove(0);
     let reasons = json!({"creator": "not_permitted", "binder": "not_permitted", "listener": "not_permitted"});
     assert_eq!((&told["roles"]["creator"], &told["roles"]["reasons"]), (&Value::Null, &reasons));
     assert_eq!(told["owner"]["name"], "server");
+    let closed = program.ask(&["who", "--closed", ":8080"]);
+    let refused = "sockowner: only root and the group that it is recorded for are told what is closed, as nobody tends it: ";
+    assert_eq!((closed.status(), closed.stdout()), (2, ""));
+    assert!(closed.stderr().starts_with(refused), "{}", closed.stderr());
+    // It is a hint alone.
+    program.ask(&["who", ":8081"]).assert_ended(1, "sockowner: no endpoint matches :8081\n");
 }
+
+/// As the recorder's user part would put it there.
+fn note(sock: &Sock, sampler: &mut record::Sampler, component: &sockowner::Component) {
+    let id = record::Store::open().unwrap().component(0, component).unwrap().unwrap();
+    let mut noted = Vec::new();
+    let took = sampler.take(10_000, |sample| {
+        if sample.cookie == sock.cookie {
+            let (role, when, process) = (sample.role, sample.when, sample.process);
+            noted.push(record::Noted { cookie: sock.cookie, role, when, process, component: id });
+        }
+    });
+    took.unwrap();
+    assert_eq!(sampler.note(&noted).unwrap(), 2, "bind and listen");
+}
+
+fn the_library_of_a_call_is_told() {
+    let _recorder = recorder();
+    let dir = public_dir();
+    let server = Program::start(&dir, "server", 0, WEB);
+    let (mut sampler, _) = record::Sampler::attach().unwrap();
+    let listener = server.actor.tcp_listen("127.0.0.1:0");
+    let mut component = sockowner::Component::new("lib\x1b.so", sockowner::ComponentEvidence::CfiIndirect);
+    component.path = Some("/lib/lib\x1b.so".into());
+    component.build_id = Some(vec![0xab, 0xcd]);
+    component.offset = Some(0x10);
+    let mut frame = sockowner::ComponentFrame::new("libc.so.6", 0x20);
+    frame.path = Some("/lib/libc.so.6".into());
+    let mut own = sockowner::ComponentFrame::new("lib\x1b.so", 0x10);
+    (own.path, own.build_id) = (component.path.clone(), component.build_id.clone());
+    component.chain = vec![frame, own];
+    note(&listener, &mut sampler, &component);
+    let asked = listener.addr.to_string();
+    for closed in [false, true] {
+        let words = if closed { vec!["who", "--closed", &asked] } else { vec!["who", &asked] };
+        let page = ask(&words);
+        page.assert_complete();
+        for line in LIBRARY.split_inclusive('\n') {
+            assert!(page.stdout().contains(line), "{line:?} is not in {}", page.stdout());
+        }
+        assert_eq!(page.stdout().matches("build-id").count(), 1, "{}", page.stdout());
+        let roles = only(&[&words[..], &["--json"]].concat())["roles"].take();
+        let component = json!({
+            "name": "lib\u{1b}.so", "path": "/lib/lib\u{1b}.so", "build_id": "abcd", "offset": 16,
+            "evidence": "cfi_indirect", "generated": false,
+            "chain": [
+                {"name": "libc.so.6", "path": "/lib/libc.so.6", "build_id": null, "offset": 32},
+                {"name": "lib\u{1b}.so", "path": "/lib/lib\u{1b}.so", "build_id": "abcd", "offset": 16},
+            ],
+        });
+        assert_eq!(
+            (&roles["creator"]["component"], &roles["binder"]["component"]),
+            (&Value::Null, &component)
+        );
+        assert_eq!(roles["listener"]["component"], component);
+        if !closed {
+            let columns =
+                "creator,creator_pid,binder,binder_component,listener_pid,listener_component,acceptor";
+            let records = ask(&["-l", "--csv", "--no-header", "-o", columns]);
+            let library = r#""lib\x1b.so" (cfi_indirect)"#;
+            let pid = &server.pid().to_string();
+            assert_eq!(records.csv(), [vec!["server", pid, "server", library, pid, library, ""]]);
+            server.actor.close(listener.fd);
+        }
+    }
+}
+
+const LIBRARY: &str = r#"              by "lib\x1b.so" +0x10 (cfi_indirect)
+              on its stack, but reached by a pointer: another may have made the call for it
+              "/lib/lib\x1b.so", build-id abcd
+              stack: libc.so.6 +0x20 < "lib\x1b.so" +0x10
+"#;

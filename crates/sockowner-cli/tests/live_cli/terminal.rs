@@ -18,6 +18,7 @@ const TMUX: Requirement = Requirement::Custom("tmux", || {
 
 tests! {
     Alone a_line_fits_into_any_terminal needs TMUX, Cgroup2, OtherUser;
+    Alone columns_that_were_chosen_stay needs TMUX, Cgroup2, OtherUser;
     Alone colours_are_for_who_wants_them needs TMUX, Cgroup2, OtherUser;
 }
 
@@ -131,6 +132,31 @@ fn a_line_fits_into_any_terminal() {
     }
 }
 
+fn columns_that_were_chosen_stay() {
+    let (_dir, _programs) = stage();
+    let words = ["-o", "local,inode,path,unit", "--sort", "-inode"];
+    for columns in [80, 120] {
+        let terminal = Terminal::run(columns, 24, &[], &words);
+        let lines = terminal.lines();
+        assert_eq!(lines.len(), 8, "{lines:#?}");
+        assert_eq!(lines[0].split_whitespace().collect::<Vec<_>>(), ["LOCAL", "INODE", "PATH", "UNIT"]);
+        // Numbers are whole, and in their order.
+        let inodes: Vec<u64> =
+            lines[1..].iter().map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+        assert!(inodes.is_sorted_by(|one, other| one > other), "{lines:#?}");
+        assert!(lines.iter().any(|line| line.contains('…')), "{lines:#?}");
+    }
+    let data = Terminal::run(
+        80,
+        24,
+        &[],
+        &["--csv", "--no-header", "-o", "local_port,path,unit", "--unit", "sockowner-web", "-u"],
+    );
+    assert!(
+        data.written(&["-J"]).contains(",sockowner-web.service\n") && !data.written(&["-J"]).contains('…')
+    );
+}
+
 fn colours_are_for_who_wants_them() {
     let (_dir, _programs) = stage();
     for words in [&[][..], &["-l"], &["who", ":60002"]] {
@@ -141,7 +167,9 @@ fn colours_are_for_who_wants_them() {
             assert!(!plain.written(&["-e"]).contains('\u{1b}'), "{variable}");
             assert_eq!(plain.written(&[]), coloured.written(&[]), "{variable}");
         }
-        let asked_for_data = Terminal::run(120, 40, &[], &[&["--json"], words].concat());
-        assert!(!asked_for_data.written(&["-e"]).contains('\u{1b}'));
+        for form in ["--json", "--jsonl"] {
+            let asked_for_data = Terminal::run(120, 40, &[], &[&[form], words].concat());
+            assert!(!asked_for_data.written(&["-e"]).contains('\u{1b}'));
+        }
     }
 }

@@ -4,51 +4,12 @@ use std::fmt::Write;
 use std::process::Command;
 
 use sockowner_component::{
-    Call, Component, Files, Grade, Link, Modules, Process, ProcessMemory, Resolution, Sample,
+    Call, Component, Files, Grade, Link, Location, Modules, Process, ProcessMemory, Resolution, Sample,
 };
 
+pub(super) use super::expected::{ALL, Answer, Expected};
 use super::score;
 use super::tracer::{Stop, trace};
-
-/// What is told of a call: the module's name and the grade.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) module: String,
-    pub(super) grade: Grade,
-}
-
-pub(super) fn answer(module: &str, grade: Grade) -> Answer {
-    Answer { module: module.into(), grade }
-}
-
-/// What is expected of a call.
-#[derive(Clone, Debug)]
-pub(super) struct Expected {
-    /// The module whose code makes it.
-    pub(super) truth: String,
-    /// What is told with the process's memory.
-    pub(super) by_memory: Answer,
-    /// What is told from the files alone.
-    pub(super) by_names: Answer,
-}
-
-impl Expected {
-    /// The right module, with these grades.
-    pub(super) fn right(module: &str, by_memory: Grade, by_names: Grade) -> Self {
-        let (by_memory, by_names) = (answer(module, by_memory), answer(module, by_names));
-        Self { truth: module.into(), by_memory, by_names }
-    }
-
-    /// The right module, and proved.
-    pub(super) fn proved(module: &str) -> Self {
-        Self::right(module, Grade::Cfi, Grade::Cfi)
-    }
-
-    /// The same answer both ways.
-    pub(super) fn told(truth: &str, module: &str, grade: Grade) -> Self {
-        Self { truth: truth.into(), by_memory: answer(module, grade), by_names: answer(module, grade) }
-    }
-}
 
 /// Runs the program. Each of its calls has to be told as `expected` says; those for which that is None do not count.
 /// What `calls` names has to be among them.
@@ -93,7 +54,9 @@ pub(super) fn resolve(stop: &Stop, with_memory: bool, files: Files) -> Resolutio
     assert!(second.steps <= first.steps, "{} steps, then {}", first.steps, second.steps);
     if let Some(component) = &first.component {
         is_sound(component);
+        is_told_by_its_site(stop, component, &first);
     }
+    the_trace_is_all_there_is(&mut modules, &mut process, &stop.sample, &first);
     // Less of the stack may tell less, but never something else of the best grade.
     let best = first.component.as_ref().filter(|component| component.grade == Grade::Cfi);
     for len in (0..stop.sample.stack.len()).step_by(8) {
@@ -104,6 +67,30 @@ pub(super) fn resolve(stop: &Stop, with_memory: bool, files: Files) -> Resolutio
         }
     }
     first
+}
+
+/// A sample that the trace fits has the same answer, whatever else is different in it.
+fn the_trace_is_all_there_is(
+    modules: &mut Modules,
+    process: &mut Process,
+    sample: &Sample,
+    answer: &Resolution,
+) {
+    assert!(answer.trace.fits(sample));
+    let mut others = vec![sample.clone()];
+    for at in (0..sample.stack.len()).step_by(8) {
+        let mut other = sample.clone();
+        other.stack[at] ^= 0x08;
+        others.push(other);
+    }
+    others[0].registers.rbp ^= 0x08;
+    for other in others.iter().filter(|other| answer.trace.is_whole() && answer.trace.fits(other)) {
+        let told = modules.resolve(process, other);
+        assert_eq!((&told.component, told.end), (&answer.component, answer.end), "{:?}", answer.trace);
+    }
+    let mut elsewhere = sample.clone();
+    elsewhere.registers.rip ^= 1;
+    assert!(!answer.trace.fits(&elsewhere));
 }
 
 pub(super) fn process(stop: &Stop, with_memory: bool, files: Files) -> Process {
@@ -124,6 +111,28 @@ fn is_sound(component: &Component) {
     }
 }
 
+/// The address that the component was told by is where its site says, and in its module, or in who called that as its last act.
+fn is_told_by_its_site(stop: &Stop, component: &Component, resolution: &Resolution) {
+    let Some(site) = resolution.trace.site() else {
+        assert_eq!((component.grade, component.offset), (Grade::ExecutableOnly, None));
+        return;
+    };
+    let mut mappings = stop.mappings.clone();
+    mappings.sort_by_key(|mapping| mapping.start);
+    let mapping = &mappings[site.mapping];
+    let address = match site.location {
+        Location::Instruction => stop.sample.registers.rip,
+        Location::Stack(slot) => {
+            let word = &stop.sample.stack[slot.into()..][..8];
+            u64::from_le_bytes(word.try_into().expect("8 bytes")) - 1
+        }
+        Location::Elsewhere => panic!("{site:?}"),
+    };
+    assert!((mapping.start..mapping.end).contains(&address), "{address:#x} {mapping:?}");
+    let of_component = mapping.path.as_ref() == Some(&component.path);
+    assert!(of_component || component.grade == Grade::CallTarget, "{mapping:?} {component:?}");
+}
+
 /// In words, for a failing test.
 pub(super) fn tell(resolution: &Resolution) -> String {
     let mut text = format!("  told (the walk ended: {}):", resolution.end);
@@ -136,6 +145,3 @@ pub(super) fn tell(resolution: &Resolution) -> String {
     }
     text
 }
-
-/// All calls of `calls.h`.
-pub(super) const ALL: [Call; 5] = [Call::Bind, Call::Listen, Call::Connect, Call::Accept, Call::Accept4];

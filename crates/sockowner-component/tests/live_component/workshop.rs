@@ -17,6 +17,9 @@ pub(super) const TRACING: Requirement = Requirement::Custom("ptrace", || {
     if scope.trim() == "3" { Err(String::from("tracing is off on this machine")) } else { Ok(()) }
 });
 
+/// Where the programs' sources are; the tests of another crate use them as well.
+const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../sockowner-component/tests/live_component/c");
+
 /// The program is on the path and runs.
 pub(super) fn found(program: &str) -> Result<(), String> {
     let output = Command::new(program).arg("--version").output();
@@ -40,11 +43,11 @@ impl Workshop {
         self.0.path().join(name)
     }
 
-    /// Compiles `source`, a file of `tests/live_component/c`, to `name`. What is in this directory can be linked by
-    /// `-l:NAME`, and is found at run time.
+    /// Compiles `source`, a file of [`SOURCES`] or a path, to `name`. What is in this directory can be linked by `-l:NAME`,
+    /// and is found at run time.
     pub(super) fn cc(&self, compiler: &str, source: &str, name: &str, flags: &[&str]) -> PathBuf {
         let path = self.path(name);
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/live_component/c").join(source);
+        let source = Path::new(SOURCES).join(source);
         let mut command = Command::new(compiler);
         command.args(["-Wall", "-Wextra", "-Werror", "-O2", "-o"]).arg(&path).arg(source);
         command.arg("-L").arg(self.0.path()).args(flags);

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ pub struct Builder {
     pid: Option<u32>,
     new_pid_namespace: bool,
     new_user_namespace: bool,
+    inherits: Vec<i32>,
 }
 
 impl Builder {
@@ -77,6 +79,12 @@ impl Builder {
     /// Makes it root of a new user namespace that has only that one user.
     pub fn new_user_namespace(mut self) -> Self {
         self.new_user_namespace = true;
+        self
+    }
+
+    /// Leaves it this descriptor, under the same number, through fork and exec.
+    pub fn inherits(mut self, fd: BorrowedFd<'_>) -> Self {
+        self.inherits.push(fd.as_raw_fd());
         self
     }
 
@@ -133,6 +141,14 @@ impl Builder {
         let program = if root || open_to_all(exe) { exe } else { Path::new("/proc/self/exe") };
         let mut command = Command::new(program);
         command.arg0(exe).arg(ACTOR).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
+        if !self.inherits.is_empty() {
+            let numbers: Vec<_> = self.inherits.iter().map(i32::to_string).collect();
+            command.arg(numbers.join(","));
+            let numbers = self.inherits.clone();
+            // SAFETY: the closure makes system calls alone, and neither allocates nor locks, as the time between fork and
+            // exec demands.
+            unsafe { command.pre_exec(move || leave_open(&numbers)) };
+        }
         if let Some(uid) = self.uid {
             // This clears the supplementary groups, too.
             command.uid(uid);
@@ -174,6 +190,17 @@ impl Builder {
             command.spawn()
         })
     }
+}
+
+/// In the child, whose descriptors are copies of the parent's.
+fn leave_open(numbers: &[i32]) -> io::Result<()> {
+    for number in numbers {
+        // SAFETY: the call takes numbers and touches no memory; a number that is no descriptor is refused.
+        if unsafe { libc::fcntl(*number, libc::F_SETFD, 0) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 fn enter_user_namespace(maps: &[(&std::ffi::CStr, String)]) -> io::Result<()> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::builder::copy_executable;
 use super::protocol::{Command, Reply};
-use super::{Actor, Sock, SocketOptions, ThreadSock};
+use super::{Actor, Born, Sock, SocketOptions, ThreadSock};
 
 /// Sockets.
 impl Actor {
@@ -57,6 +57,52 @@ impl Actor {
     #[track_caller]
     pub fn accept_from(&self, fd: i32) -> Sock {
         self.sock(&Command::AcceptFrom { fd })
+    }
+
+    /// Makes a TCP socket without binding it.
+    #[track_caller]
+    pub fn tcp_unbound(&self, ipv6: bool, reuseport: bool) -> Sock {
+        self.sock(&Command::TcpUnbound { ipv6, reuseport })
+    }
+
+    /// Binds a socket that it has.
+    #[track_caller]
+    pub fn bind(&self, fd: i32, addr: impl Display) -> Sock {
+        self.done(&Command::Bind { fd, addr: address(addr) });
+        self.describe(fd)
+    }
+
+    /// Listens on a socket that it has.
+    #[track_caller]
+    pub fn listen(&self, fd: i32) {
+        self.done(&Command::Listen { fd });
+    }
+
+    /// Whether there is something to be read, or accepted, now.
+    #[track_caller]
+    pub fn is_ready(&self, fd: i32) -> bool {
+        match self.call(&Command::IsReady { fd }) {
+            Reply::Count { value } => value > 0,
+            other => self.unexpected(&other),
+        }
+    }
+
+    /// Connects to a TCP address and closes, so often, one after another; yields the sockets' cookies.
+    #[track_caller]
+    pub fn connect_many(&self, remote: impl Display, count: usize) -> Vec<u64> {
+        self.cookies(&Command::ConnectMany { remote: address(remote), count })
+    }
+
+    /// Accepts with the peer's address and closes, so often, one after another; yields the sockets' cookies.
+    #[track_caller]
+    pub fn accept_many(&self, fd: i32, count: usize) -> Vec<u64> {
+        self.cookies(&Command::AcceptMany { fd, count })
+    }
+
+    /// Binds a UDP socket and closes it, so often, one after another; yields the sockets' cookies.
+    #[track_caller]
+    pub fn udp_bind_many(&self, addr: impl Display, count: usize) -> Vec<u64> {
+        self.cookies(&Command::BindMany { addr: address(addr), count })
     }
 
     /// Binds a UDP socket.
@@ -170,6 +216,15 @@ impl Actor {
     #[track_caller]
     pub fn fork(&self) -> u32 {
         self.pid_of(&Command::Fork)
+    }
+
+    /// Forks so many children, one after another, each of which connects to a TCP address and ends; yields them.
+    #[track_caller]
+    pub fn short_lives(&self, remote: impl Display, count: usize) -> Vec<Born> {
+        match self.call(&Command::ShortLives { remote: address(remote), count }) {
+            Reply::Processes { list } => list,
+            other => self.unexpected(&other),
+        }
     }
 
     /// Forks a child that exits and is not reaped; yields its number.

@@ -141,6 +141,14 @@ impl Actor {
     }
 
     #[track_caller]
+    pub(super) fn cookies(&self, command: &Command) -> Vec<u64> {
+        match self.call(command) {
+            Reply::Cookies { list } => list,
+            other => self.unexpected(&other),
+        }
+    }
+
+    #[track_caller]
     pub(super) fn pid_of(&self, command: &Command) -> u32 {
         match self.call(command) {
             Reply::Process { pid } => pid,

@@ -5,6 +5,7 @@ mod commands;
 mod fd_passing;
 mod handle;
 mod kin;
+mod many;
 mod mounts;
 mod protocol;
 mod server;
@@ -12,5 +13,6 @@ mod sockets;
 
 pub use builder::Builder;
 pub use handle::Actor;
-pub use protocol::{Sock, SocketOptions, ThreadSock};
+pub use protocol::{Born, Sock, SocketOptions, ThreadSock};
 pub(crate) use server::serve;
+pub use sockets::cookie_of;

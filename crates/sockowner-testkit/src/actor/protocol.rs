@@ -22,6 +22,15 @@ pub struct Sock {
     pub cookie: u64,
 }
 
+/// A process that connected and ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Born {
+    /// Its number, in the actor's pid namespace.
+    pub pid: u32,
+    /// The cookie of its socket.
+    pub cookie: u64,
+}
+
 /// A socket that one thread alone holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ThreadSock {
@@ -179,6 +188,28 @@ macro_rules! struct_word {
     };
 }
 
+impl Word for Born {
+    fn print(&self) -> String {
+        format!("{}:{}", self.pid, self.cookie)
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        let (pid, cookie) = word.split_once(':')?;
+        Some(Self { pid: pid.parse().ok()?, cookie: cookie.parse().ok()? })
+    }
+}
+
+/// Of words without a comma.
+impl<T: Word> Word for Vec<T> {
+    fn print(&self) -> String {
+        self.iter().map(T::print).collect::<Vec<_>>().join(",")
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        if word.is_empty() { Some(Self::new()) } else { word.split(',').map(T::parse).collect() }
+    }
+}
+
 struct_word!(Sock { fd, addr, peer, inode, cookie });
 struct_word!(SocketOptions { reuseport, v6only, device, mptcp, backlog, defer_accept });
 
@@ -190,6 +221,14 @@ lines! {
         TcpConnect { local: Option<SocketAddr>, remote: SocketAddr, wait: bool } = "tcp-connect",
         Accept { fd: i32 } = "accept",
         AcceptFrom { fd: i32 } = "accept-from",
+        TcpUnbound { ipv6: bool, reuseport: bool } = "tcp-unbound",
+        Bind { fd: i32, addr: SocketAddr } = "bind",
+        Listen { fd: i32 } = "listen",
+        IsReady { fd: i32 } = "is-ready",
+        ConnectMany { remote: SocketAddr, count: usize } = "connect-many",
+        AcceptMany { fd: i32, count: usize } = "accept-many",
+        BindMany { addr: SocketAddr, count: usize } = "bind-many",
+        ShortLives { remote: SocketAddr, count: usize } = "short-lives",
         UdpBind { addr: SocketAddr, options: SocketOptions } = "udp-bind",
         UdpUnbound { ipv6: bool } = "udp-unbound",
         UdpConnect { fd: i32, remote: SocketAddr } = "udp-connect",
@@ -223,6 +262,8 @@ lines! {
         Count { value: usize } = "count",
         Descriptor { fd: i32 } = "descriptor",
         Process { pid: u32 } = "process",
+        Processes { list: Vec<Born> } = "processes",
+        Cookies { list: Vec<u64> } = "cookies",
         Socket { sock: Sock } = "socket",
         ThreadSocket { tid: u32, sock: Sock } = "thread-socket",
         Failed { message: String } = "failed",
@@ -267,6 +308,9 @@ mod tests {
             Reply::ThreadSocket { tid: 9, sock },
             Reply::Failed { message: String::from("bind 0.0.0.0:1: ÄÖ\nno") },
             Reply::Failed { message: String::new() },
+            Reply::Processes { list: vec![Born { pid: 7, cookie: u64::MAX }, Born { pid: 8, cookie: 1 }] },
+            Reply::Processes { list: Vec::new() },
+            Reply::Cookies { list: vec![1, 2] },
         ] {
             assert_eq!(Reply::parse(&reply.to_string()), Some(reply));
         }

@@ -14,7 +14,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use super::builder::comm_of;
 use super::protocol::{Command, Reply, Sock};
-use super::{fd_passing, kin, mounts, sockets};
+use super::{fd_passing, kin, many, mounts, sockets};
 
 /// What went wrong, as the test will read it.
 pub(super) type Outcome<T> = Result<T, String>;
@@ -87,6 +87,19 @@ impl Server {
             }
             Command::Accept { fd } => self.keep(sockets::accept(self.fd(fd)?)?),
             Command::AcceptFrom { fd } => self.keep(sockets::accept_from(self.fd(fd)?)?),
+            Command::TcpUnbound { ipv6, reuseport } => self.keep(sockets::tcp_unbound(ipv6, reuseport)?),
+            Command::Bind { fd, addr } => done(sockets::bind_to(self.fd(fd)?, addr)),
+            Command::Listen { fd } => done(sockets::start_listening(self.fd(fd)?)),
+            Command::IsReady { fd } => {
+                let value = usize::from(sockets::is_readable(self.fd(fd)?)?);
+                Ok(Reply::Count { value })
+            }
+            Command::ConnectMany { remote, count } => told(many::connect(remote, count)),
+            Command::AcceptMany { fd, count } => told(many::accept(self.fd(fd)?, count)),
+            Command::BindMany { addr, count } => told(many::bind(addr, count)),
+            Command::ShortLives { remote, count } => {
+                Ok(Reply::Processes { list: many::short_lives(remote, count)? })
+            }
             Command::UdpBind { addr, options } => self.keep(sockets::udp_bind(addr, &options)?),
             Command::UdpUnbound { ipv6 } => self.keep(sockets::udp_unbound(ipv6)?),
             Command::UdpConnect { fd, remote } => {
@@ -174,6 +187,10 @@ impl Server {
 fn socket_reply(socket: &OwnedFd) -> Outcome<Reply> {
     let sock: Sock = sockets::describe(socket)?;
     Ok(Reply::Socket { sock })
+}
+
+fn told(result: Outcome<Vec<u64>>) -> Outcome<Reply> {
+    result.map(|list| Reply::Cookies { list })
 }
 
 fn done(result: Outcome<()>) -> Outcome<Reply> {

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "rustix lacks SO_BINDTODEVICE and TCP_DEFER_ACCEPT")]
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -39,6 +39,11 @@ pub(super) fn describe(socket: &OwnedFd) -> Outcome<Sock> {
     })
 }
 
+/// The kernel's number for a socket (`SO_COOKIE`).
+pub fn cookie_of(socket: BorrowedFd<'_>) -> std::io::Result<u64> {
+    Ok(socket_cookie(socket)?)
+}
+
 pub(super) fn tcp_listen(addr: SocketAddr, options: &SocketOptions) -> Outcome<OwnedFd> {
     let socket = bound(SocketType::STREAM, addr, options)?;
     listen(&socket, options.backlog.unwrap_or(DEFAULT_BACKLOG)).map_err(context("listen"))?;
@@ -47,6 +52,20 @@ pub(super) fn tcp_listen(addr: SocketAddr, options: &SocketOptions) -> Outcome<O
 
 pub(super) fn tcp_bind_only(addr: SocketAddr) -> Outcome<OwnedFd> {
     bound(SocketType::STREAM, addr, &SocketOptions::default())
+}
+
+pub(super) fn tcp_unbound(ipv6: bool, reuseport: bool) -> Outcome<OwnedFd> {
+    let socket = unbound(SocketType::STREAM, ipv6, None)?;
+    set_socket_reuseport(&socket, reuseport).map_err(context("setsockopt SO_REUSEPORT"))?;
+    Ok(socket)
+}
+
+pub(super) fn bind_to(socket: &OwnedFd, addr: SocketAddr) -> Outcome<()> {
+    bind(socket, &addr).map_err(|error| format!("bind {addr}: {error}"))
+}
+
+pub(super) fn start_listening(socket: &OwnedFd) -> Outcome<()> {
+    listen(socket, DEFAULT_BACKLOG).map_err(context("listen"))
 }
 
 pub(super) fn tcp_connect(local: Option<SocketAddr>, remote: SocketAddr, wait: bool) -> Outcome<OwnedFd> {
@@ -99,6 +118,13 @@ pub(super) fn wait_readable(socket: &OwnedFd) -> Outcome<()> {
         Ok(_) => Ok(()),
         Err(error) => Err(format!("poll: {error}")),
     }
+}
+
+/// Without waiting.
+pub(super) fn is_readable(socket: &OwnedFd) -> Outcome<bool> {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let ready = poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&at_once));
+    ready.map(|count| count > 0).map_err(context("poll"))
 }
 
 pub(super) fn send(socket: &OwnedFd, length: usize) -> Outcome<usize> {

@@ -9,7 +9,9 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::exit;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, bind, connect, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, acceptfrom_with, bind, connect, listen, socket_with,
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::Shape;
@@ -74,7 +76,7 @@ fn open(all: &[super::Ends]) -> Result<Vec<OwnedFd>, String> {
             }
             Some(_) => {
                 let listener = open.first().ok_or("a pair needs a listener")?;
-                accept_with(listener, SocketFlags::CLOEXEC).map_err(during("accept"))?
+                acceptfrom_with(listener, SocketFlags::CLOEXEC).map_err(during("accept"))?.0
             }
         };
         open.push(socket);

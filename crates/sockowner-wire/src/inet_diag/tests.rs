@@ -146,13 +146,78 @@ fn decoded(datagram: &[u8]) -> Request {
 
 #[test]
 fn dump_requests_survive_the_wire() {
-    for (family, protocol) in [(AF_UNSPEC, IPPROTO_TCP), (AF_INET, IPPROTO_TCP), (AF_INET6, IPPROTO_UDP)] {
+    let tables = [
+        (AF_UNSPEC, IPPROTO_TCP),
+        (AF_INET, IPPROTO_TCP),
+        (AF_INET6, IPPROTO_UDP),
+        (AF_INET, IPPROTO_MPTCP),
+        (AF_INET6, IPPROTO_MPTCP),
+    ];
+    for (family, protocol) in tables {
         for half in [None, Some(Half::Even), Some(Half::Odd)] {
             let request =
                 Request::Dump { family, protocol, states: 0x13, local_port: 1, remote_port: 2, half };
             assert_eq!(decoded(&request.encode(1)), request);
         }
     }
+}
+
+/// As `linux/inet_diag.h` has it: the protocol is too large for its field, and stands in an attribute of 32 bits.
+#[test]
+#[cfg(target_endian = "little")]
+fn a_request_for_mptcp_is_what_the_kernel_reads() {
+    let protocol = IPPROTO_MPTCP;
+    let request =
+        Request::Dump { family: AF_INET, protocol, states: 2, local_port: 0, remote_port: 0, half: None };
+    let datagram = request.encode(1);
+    assert_eq!(datagram.len(), netlink::HEADER_LEN + 56 + 8);
+    // No other protocol's sockets come where the attribute is not known.
+    assert_eq!(datagram[netlink::HEADER_LEN..][..2], [AF_INET, 0]);
+    assert_eq!(datagram[netlink::HEADER_LEN + 56..], [8, 0, 3, 0, 6, 1, 0, 0]);
+    // A number of another size asks for nothing.
+    let mut cut = datagram[netlink::HEADER_LEN..].to_vec();
+    cut.truncate(56);
+    push_attribute(&mut cut, protocol::ATTRIBUTE, &[6, 1]);
+    let message =
+        netlink::Message { kind: SOCK_DIAG_BY_FAMILY, flags: FLAG_DUMP, sequence: 1, payload: &cut };
+    assert!(matches!(Request::decode(&message), Ok(Request::Dump { protocol: 0, .. })));
+}
+
+/// An MPTCP connection as Linux 6.18 answers it (little-endian host).
+const CONNECTION: &[u8] = &[
+    2, // idiag_family: AF_INET
+    1, // idiag_state: TCP_ESTABLISHED
+    0, 0, // idiag_timer, idiag_retrans
+    0xcb, 0x76, // idiag_sport: 52086
+    0xe1, 0x7b, // idiag_dport: 57723
+    127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // idiag_src
+    127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // idiag_dst
+    0, 0, 0, 0, // idiag_if
+    0x88, 0x3a, 0xd5, 0x02, 0, 0, 0, 0, // idiag_cookie
+    0, 0, 0, 0, // idiag_expires
+    0, 0, 0, 0, // idiag_rqueue
+    0, 0, 0, 0, // idiag_wqueue
+    0, 0, 0, 0, // idiag_uid
+    0xec, 0xde, 0x01, 0x05, // idiag_inode: 84008684
+    5, 0, 8, 0, 0, 0, 0, 0, // INET_DIAG_SHUTDOWN: 0, padded
+    12, 0, 21, 0, 1, 0, 0, 0, 0, 0, 0, 0, // INET_DIAG_CGROUP_ID: 1
+];
+
+#[test]
+#[cfg(target_endian = "little")]
+fn a_row_of_an_mptcp_connection_is_read() {
+    let expected = Row {
+        state: 1,
+        local: "127.0.0.1:52086".parse().unwrap(),
+        remote: "127.0.0.1:57723".parse().unwrap(),
+        interface: 0,
+        cookie: 0x02d5_3a88,
+        uid: 0,
+        inode: 84_008_684,
+        cgroup: Some(1),
+        v6only: None,
+    };
+    assert_eq!(Row::decode(CONNECTION), Ok(expected));
 }
 
 /// As the kernel runs it (`net/ipv4/inet_diag.c`, `inet_diag_bc_run`).

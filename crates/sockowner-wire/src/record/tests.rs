@@ -32,6 +32,9 @@ fn socket() -> Vec<u8> {
         bytes.extend(number.to_ne_bytes());
     }
     bytes.extend([2, 6, 2, 0]);
+    for component in [0_u32, 0, 5, 6] {
+        bytes.extend(component.to_ne_bytes());
+    }
     bytes
 }
 
@@ -53,7 +56,7 @@ fn process() -> Vec<u8> {
 fn executable(parts: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend(4242_u64.to_ne_bytes());
-    for number in [8_u32 << 20 | 3, 1000, u32::try_from(parts.len()).unwrap()] {
+    for number in [8_u32 << 20 | 3, 1000, 77, u32::try_from(parts.len()).unwrap()] {
         bytes.extend(number.to_ne_bytes());
     }
     bytes.extend(parts);
@@ -77,6 +80,8 @@ fn a_socket_is_read_field_by_field() {
     assert_eq!(record.remote().unwrap().to_string(), "192.0.2.7");
     assert_eq!((record.local_port, record.remote_port), (80, 4711));
     assert_eq!((record.netns, record.charged), (0xefff_fff9, 1000));
+    assert_eq!((record.components, record.is_refused()), ([0, 0, 5, 6], false));
+    assert!(SocketRecord { refused: 1, ..record }.is_refused());
     assert_eq!((record.family, record.protocol, record.origin()), (AF_INET, 6, Origin::Child));
     assert_eq!(record.as_bytes(), bytes);
     let v6 = SocketRecord { family: AF_INET6, ..record };
@@ -108,7 +113,7 @@ fn a_path_is_put_together() {
     assert_eq!(path(b""), None, "it is being written");
     assert_eq!(path(b"daemon\0bi"), None);
     let mut endless = executable(b"init\0");
-    endless[16..20].copy_from_slice(&u32::MAX.to_ne_bytes());
+    endless[20..24].copy_from_slice(&u32::MAX.to_ne_bytes());
     assert_eq!(ExecutableRecord::read_from_bytes(&endless).unwrap().path(), None);
 }
 
@@ -149,7 +154,9 @@ fn counts_are_read_in_order() {
     assert_eq!((counters.events, counters.dropped, counters.refused), (1, 2, 3));
     let mut bytes: Vec<u8> = [1_u32, 2, 3, 4].iter().flat_map(|number| number.to_ne_bytes()).collect();
     bytes.extend(5_u64.to_ne_bytes());
+    bytes.extend([6_u32, 7].iter().flat_map(|number| number.to_ne_bytes()));
     let settings = Settings::read_from_bytes(&bytes).unwrap();
     assert_eq!((settings.layout, settings.sockets, settings.processes), (1, 2, 3));
     assert_eq!((settings.executables, settings.started), (4, 5));
+    assert_eq!((settings.component, settings.module), (6, 7));
 }

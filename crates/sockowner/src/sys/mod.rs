@@ -9,10 +9,16 @@
 //! | `System::sources(&self) -> Vec<SourceState>` | where owners can come from, and whether they do |
 //! | `System::sockets(&self, &Scope) -> Result<Sockets>` | lists sockets without owners, in the caller's network namespace; a table that cannot be read while others can is a gap |
 //! | `System::connection(&self, Protocol, Address, Address) -> Result<Option<Socket>>` | the one socket with exactly this local and remote address, if an exact lookup finds it; `None` says nothing |
+//! | `System::recorded(&self, Address, Address) -> Result<Option<(Socket, Record)>>` | that connection, and what a recorder noted of it |
 //! | `System::survey(&self, &Scope) -> Result<(Sockets, Option<Seen>)>` | lists sockets and, where it can, looks at all processes meanwhile |
-//! | `System::abroad(&self, &Scope) -> Result<(Sockets, Option<Seen>)>` | the same for all other network namespaces, as far as it can |
+//! | `System::everywhere(&self, &Scope, Search) -> Result<(Vec<Entry>, Vec<Gap>)>` | lists and attributes the sockets of every network namespace, as far as it can, and names the namespaces |
 //! | `System::attribute(&self, Vec<Socket>, Search, Option<Seen>) -> Result<(Vec<Entry>, Vec<Gap>)>` | adds users, cgroups, services, owners or reasons; one entry for each socket, in order |
+//! | `System::closed(&self, &Pattern) -> Result<Option<(Vec<Entry>, Vec<Gap>)>>` | closed sockets that were called so, the last closed first, with who had them last; `None` where nothing keeps them |
+//! | `System::netns(&self) -> Option<u64>` | inode number of the network namespace that it belongs to |
+//! | `System::owning(&self, &[Entry]) -> Vec<Option<Owning>>` | for each entry who made its socket what it is, if he lives; else its primary owner, if he lives |
 //! | `Seen` | what a look at all processes gave; the rest of the library only hands it on |
+//! | `Told` | what a row of the system says besides what a `Socket` has; `Clone + Debug + Default + Eq` |
+//! | `row_owner(&Told) -> Option<&RowOwner>` | what of that is about the owner |
 //! | `module_of(&Identity) -> Result<Module>` | one name and path for a process; stateless |
 //! | `boot() -> Option<u64>` | a number for this boot of the machine |
 //!
@@ -67,9 +73,14 @@ pub(crate) enum Search {
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Seen, System, boot, module_of};
+pub(crate) use linux::{Seen, System, Told, boot, module_of, row_owner};
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+pub(crate) mod windows;
+#[cfg(windows)]
+pub(crate) use windows::{Seen, System, Told, boot, module_of, row_owner};
+
+#[cfg(not(any(target_os = "linux", windows)))]
 mod unsupported;
-#[cfg(not(target_os = "linux"))]
-pub(crate) use unsupported::{Seen, System, boot, module_of};
+#[cfg(not(any(target_os = "linux", windows)))]
+pub(crate) use unsupported::{Seen, System, Told, boot, module_of, row_owner};

@@ -1,7 +1,10 @@
 //! Stands in where there is no backend: refuses with one sentence.
 
 use super::{Options, Scope, Search, Sockets};
-use crate::{Address, Entry, Error, ErrorKind, Gap, Identity, Module, Protocol, Result, Socket, SourceState};
+use crate::{
+    Address, Entry, Error, ErrorKind, Gap, Identity, Module, Owning, Pattern, Protocol, Record, Result,
+    RowOwner, Socket, SourceState,
+};
 
 #[derive(Debug)]
 pub(crate) enum System {}
@@ -9,6 +12,13 @@ pub(crate) enum System {}
 /// Nothing is seen here.
 #[derive(Debug)]
 pub(crate) enum Seen {}
+
+/// No row is seen here.
+pub(crate) type Told = ();
+
+pub(crate) fn row_owner((): &Told) -> Option<&RowOwner> {
+    None
+}
 
 fn refuse<T>() -> Result<T> {
     Err(Error::new(
@@ -42,11 +52,15 @@ impl System {
         match *self {}
     }
 
+    pub(crate) fn recorded(&self, _: Address, _: Address) -> Result<Option<(Socket, Record)>> {
+        match *self {}
+    }
+
     pub(crate) fn survey(&self, _: &Scope) -> Result<(Sockets, Option<Seen>)> {
         match *self {}
     }
 
-    pub(crate) fn abroad(&self, _: &Scope) -> Result<(Sockets, Option<Seen>)> {
+    pub(crate) fn everywhere(&self, _: &Scope, _: Search) -> Result<(Vec<Entry>, Vec<Gap>)> {
         match *self {}
     }
 
@@ -56,6 +70,18 @@ impl System {
         _: Search,
         _: Option<Seen>,
     ) -> Result<(Vec<Entry>, Vec<Gap>)> {
+        match *self {}
+    }
+
+    pub(crate) fn closed(&self, _: &Pattern) -> Result<Option<(Vec<Entry>, Vec<Gap>)>> {
+        match *self {}
+    }
+
+    pub(crate) fn owning(&self, _: &[Entry]) -> Vec<Option<Owning>> {
+        match *self {}
+    }
+
+    pub(crate) fn netns(&self) -> Option<u64> {
         match *self {}
     }
 }

@@ -5,14 +5,13 @@ use sockowner_testkit::Requirement::OtherUser;
 use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, SocketOptions, netns};
 
-use super::ask::{assert_held, assert_state, at, everything, query, told, told_of, who};
+use super::ask::{assert_held, assert_state, at, everything, query, told, who};
 use super::seen::user_name;
 
 tests! {
     Alone a_listener_is_told_whole;
     Host a_listener_is_told_among_the_hosts_processes;
     Alone an_ordinary_users_listener_is_theirs needs OtherUser;
-    Alone mptcp_sockets_are_listed_as_tcp needs super::states::MPTCP;
     Alone reuseport_listeners_have_each_their_own_owner;
     Alone reuseport_listeners_can_be_held_by_two_users needs OtherUser;
     Alone a_dual_stack_listener_serves_ipv4;
@@ -76,25 +75,6 @@ fn an_ordinary_users_listener_is_theirs() {
     assert_eq!(entry.user.as_deref(), user_name(ORDINARY_UID).as_deref());
     assert_held(&entry, &[at(&actor, &listener)]);
     assert_eq!(entry.attribution.holders()[0].process.uid, Some(ORDINARY_UID));
-}
-
-/// What is listed is the TCP socket below the listener, which has the same file but a cookie of its own. The client
-/// knows nothing of MPTCP.
-fn mptcp_sockets_are_listed_as_tcp() {
-    let actor = Actor::spawn();
-    let options = SocketOptions { mptcp: true, ..SocketOptions::default() };
-    let listener = actor.tcp_listen_with("127.0.0.1:0", options);
-    let client = actor.tcp_connect(listener.addr);
-    let server = actor.accept(listener.fd);
-    let query = query();
-    for (sock, state) in
-        [(&listener, State::LISTEN), (&client, State::ESTABLISHED), (&server, State::ESTABLISHED)]
-    {
-        let entry = told_of(&query, "an MPTCP socket", |entry| entry.socket.inode == sock.inode);
-        assert_state(&entry, state);
-        assert_held(&entry, &[at(&actor, sock)]);
-    }
-    assert_eq!(everything(&query).entries().len(), 3);
 }
 
 fn reuseport_listeners_have_each_their_own_owner() {

@@ -9,6 +9,7 @@ mod holders;
 mod kinship;
 mod listeners;
 mod modules;
+mod mptcp;
 mod names;
 mod namespaces;
 mod oracle;
@@ -36,6 +37,7 @@ pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {
             privileges::TESTS,
             names::TESTS,
             modules::TESTS,
+            mptcp::TESTS,
             namespaces::TESTS,
             zones::TESTS,
             filters::TESTS,
@@ -44,7 +46,7 @@ pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {
             if crate::SOURCE == sockowner::Source::Proc { &[] } else { differential::TESTS },
             // What is shared is iterators.
             if crate::SOURCE == sockowner::Source::Proc { &[] } else { sharing::TESTS },
-            if crate::SOURCE == sockowner::Source::Proc { &[] } else { abroad::TESTS },
+            abroad::TESTS,
         ],
     )
 }

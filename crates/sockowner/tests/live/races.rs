@@ -175,8 +175,13 @@ fn a_number_that_keeps_coming_back_is_never_mixed_up() {
     let programs = [("alpha", 4001), ("beta", 4002)].map(|(name, port)| (dir.path().join(name), port));
     let query = query();
     let mut seen = BTreeSet::new();
+    // Each is there for a moment: they go on until one was seen.
+    let is_seen = AtomicBool::new(false);
     let work = || {
-        for turn in 0..TURNS {
+        for turn in 0..50 * TURNS {
+            if turn >= TURNS && is_seen.load(Ordering::Acquire) {
+                break;
+            }
             let (path, port) = &programs[turn % 2];
             let actor = Actor::builder().exe(path).pid(NUMBER).spawn();
             actor.tcp_listen(format!("127.0.0.1:{port}"));
@@ -191,6 +196,7 @@ fn a_number_that_keeps_coming_back_is_never_mixed_up() {
             // A process that is about to end has none.
             assert!(executable.is_none_or(|executable| executable.path == *path), "{entry:?}");
             seen.insert((process.pid == NUMBER, port));
+            is_seen.fetch_or(process.pid == NUMBER, Ordering::AcqRel);
         }
     });
     assert!(seen.iter().any(|(is_it, _)| *is_it), "the test has seen something: {seen:?}");

@@ -7,12 +7,12 @@ use std::path::Path;
 
 use rustix::mount::{MountFlags, mount};
 use sockowner::os::linux::share::{self, Shared};
-use sockowner::{Entry, ErrorKind, Filter, Query, Reason, Source, SourceState};
+use sockowner::{Entry, ErrorKind, Filter, GapReason, Protocol, Query, Reason, Source, SourceState};
 use sockowner_testkit::Requirement::OtherUser;
 use sockowner_testkit::privileges::{
     CapabilitySet, ORDINARY_UID, become_member, become_user, become_user_with,
 };
-use sockowner_testkit::{Actor, Sock};
+use sockowner_testkit::{Actor, Sock, SocketOptions, netns};
 use sockowner_wire::iterator::HolderRow;
 
 use super::ask::{assert_held, assert_unheld, at};
@@ -22,6 +22,7 @@ tests! {
     Alone everybody_sees_his_own_and_no_more needs OtherUser;
     Alone what_an_open_file_shows_is_its_openers needs OtherUser;
     Alone two_capabilities_are_enough needs OtherUser;
+    Alone what_may_not_be_entered_is_told_as_far_as_it_is_held needs OtherUser;
     Alone what_only_looks_shared_is_refused needs OtherUser;
     Alone a_group_must_exist;
     Alone only_root_shares needs OtherUser;
@@ -121,6 +122,40 @@ fn two_capabilities_are_enough() {
     become_user_with(ORDINARY_UID, ORDINARY_UID, CapabilitySet::BPF | CapabilitySet::PERFMON).unwrap();
     let query = Query::builder().source(Source::Bpf).open().unwrap();
     assert_held(&told(&query, &listener), &[at(&roots, &listener)]);
+}
+
+/// Iterators tell what somebody has there; that there may be more is a gap.
+fn what_may_not_be_entered_is_told_as_far_as_it_is_held() {
+    private_run();
+    let options = || SocketOptions { mptcp: has_mptcp(), ..SocketOptions::default() };
+    let (roots, listener, netns) = netns::inside(|| {
+        let roots = Actor::spawn();
+        let listener = roots.tcp_listen_with("127.0.0.1:4711", options());
+        let client = roots.tcp_connect(listener.addr);
+        roots.close(roots.accept(listener.fd).fd);
+        roots.close(client.fd);
+        (roots, listener, netns::inode())
+    });
+    let here = Actor::spawn();
+    let own = here.tcp_listen("127.0.0.1:4711");
+    become_user_with(ORDINARY_UID, ORDINARY_UID, CapabilitySet::BPF | CapabilitySet::PERFMON).unwrap();
+    let query = Query::builder().source(Source::Bpf).open().unwrap();
+    let all = query.snapshot(&Filter::new().every_namespace()).unwrap();
+    let there: Vec<_> = all.iter().filter(|entry| entry.socket.netns == Some(netns)).collect();
+    let [entry] = there[..] else { panic!("{there:?}") };
+    assert_held(entry, &[at(&roots, &listener)]);
+    let protocol = if has_mptcp() { Protocol::Mptcp } else { Protocol::Tcp };
+    assert_eq!((entry.socket.endpoint.protocol, entry.socket.inode), (protocol, listener.inode));
+    assert_eq!(entry.netns_name.as_deref(), Some(&*netns.to_string()), "nothing names it to this user");
+    let home: Vec<_> = all.iter().filter(|entry| entry.socket.cookie == own.cookie).collect();
+    assert_held(home[0], &[at(&here, &own)]);
+    let gaps: Vec<_> = all.gaps().iter().map(|gap| (gap.source, gap.object.clone(), gap.reason)).collect();
+    assert!(gaps.contains(&("netns", netns.to_string(), GapReason::Unsupported)), "{gaps:?}");
+    assert!(gaps.contains(&("netns", "/proc/*/ns/net".to_owned(), GapReason::NotPermitted)), "{gaps:?}");
+}
+
+fn has_mptcp() -> bool {
+    fs::read_to_string("/proc/sys/net/mptcp/enabled").is_ok_and(|enabled| enabled.trim() == "1")
 }
 
 /// With the right names, owner and permissions, and on another file system.

@@ -10,10 +10,6 @@ use super::ask::{
     told_between, who,
 };
 
-pub(super) const MPTCP: Requirement = Requirement::Custom("MPTCP", || {
-    std::fs::metadata("/proc/sys/net/mptcp").map(drop).map_err(|error| error.to_string())
-});
-
 pub(super) const TELLS_BOUND: Requirement = Requirement::Custom("Linux 6.8", || {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").map_err(|error| error.to_string())?;
     let mut numbers = release.split(['.', '-']).map_while(|part| part.trim().parse::<u32>().ok());

@@ -1,15 +1,19 @@
 //! Many processes, most of them gone when somebody asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::thread;
 
+use sockowner::os::linux::record;
+use sockowner::{Address, Filter, Protocol, Query, Record, RoleEvidence, RoleKind};
 use sockowner_testkit::Actor;
+use sockowner_testkit::load::{Load, Shape};
 
 use super::ask::{Recorder, who};
-use sockowner::RoleEvidence;
 
 tests! {
     Alone short_lived_processes_are_all_named;
+    Alone fifty_thousand_sockets_are_all_recorded;
 }
 
 fn short_lived_processes_are_all_named() {
@@ -49,6 +53,47 @@ fn short_lived_processes_are_all_named() {
         assert_eq!(told.endpoint.unwrap().local, addr.into());
         assert!(seen.insert(cookie));
     }
-    let status = sockowner::os::linux::record::status().unwrap().unwrap();
+    let status = record::status().unwrap().unwrap();
     assert_eq!((status.dropped, status.not_recorded), (0, 0));
+}
+
+/// Each row of a snapshot has its roles, and each socket has its row.
+fn fifty_thousand_sockets_are_all_recorded() {
+    let _recorder = Recorder::start();
+    let before = record::status().unwrap().unwrap();
+    let shape = Shape { processes: 250, sockets: 200, others: 0 };
+    let load = Load::start(shape, |_| None).unwrap();
+    let after = record::status().unwrap().unwrap();
+    assert_eq!((after.dropped, after.not_recorded), (0, 0), "{after:?}");
+    let rows = u64::try_from(shape.rows()).unwrap();
+    // Others on the machine have sockets too; for each of these there were two calls at least.
+    assert!(after.sockets.0 >= rows && after.sockets.0 <= after.capacity, "{after:?}");
+    assert!(after.events - before.events >= 2 * rows, "{after:?}");
+    assert!(after.processes >= 250, "{after:?}");
+    assert!(after.memory <= 32 << 20, "{} bytes", after.memory);
+    let query = Query::new().unwrap();
+    let snapshot = query.snapshot(&Filter::new().protocol(Protocol::Tcp)).unwrap();
+    assert_eq!((snapshot.entries().len(), snapshot.gaps()), (shape.rows(), &[][..]));
+    let entries: BTreeMap<_, _> = snapshot
+        .iter()
+        .map(|entry| ((entry.socket.endpoint.local, entry.socket.endpoint.remote), entry))
+        .collect();
+    let truth = load.truth();
+    let listeners: BTreeSet<_> =
+        truth.iter().filter(|held| held.remote.is_none()).map(|held| held.local).collect();
+    for held in &truth {
+        let address = |of| Address::from(SocketAddr::V4(of));
+        let entry = entries[&(address(held.local), held.remote.map(address))];
+        let owner = entry.attribution.primary_owner().map(|(process, _)| process.pid);
+        assert_eq!(owner, Some(held.pid), "{held:?}");
+        let role = |evidence| Some((Some(held.pid), evidence, false));
+        let (call, inherited) = (role(RoleEvidence::Call), role(RoleEvidence::Inherited));
+        let expected = match held.remote {
+            None => [call, call, call, None],
+            Some(_) if listeners.contains(&held.local) => [inherited, None, inherited, call],
+            Some(_) => [call, call, None, None],
+        };
+        assert!(matches!(entry.record, Record::Known(_)), "{entry:?}");
+        assert_eq!(RoleKind::ALL.map(|kind| entry.record.role(kind).map(who)), expected, "{held:?}");
+    }
 }

@@ -10,12 +10,15 @@ use super::ask::{Recorder, assert_roles, called};
 tests! {
     Alone who_makes_sockets_without_end_takes_no_more_than_a_share needs OtherUser;
     Alone a_small_table_keeps_count;
+    Alone users_that_go_on_for_long_are_not_refused needs OtherUser;
 }
 
 /// A table of so many.
 const ROOM: u32 = 1024;
 const GREEDY: u32 = ORDINARY_UID;
 const MODEST: u32 = ORDINARY_UID + 1;
+/// Users that no other test has at the same time.
+const OTHERS: u32 = 900_000;
 
 fn user(uid: u32) -> Actor {
     Actor::builder().uid(uid).gid(uid).spawn()
@@ -70,4 +73,22 @@ fn a_small_table_keeps_count() {
     }
     let status = record::status().unwrap().unwrap();
     assert!(status.sockets.0 + status.sockets.1 <= u64::from(ROOM), "{status:?}");
+}
+
+/// Two that have half of the table together, and never more than the time between two looks adds to it.
+fn users_that_go_on_for_long_are_not_refused() {
+    const TURN: usize = 500;
+    const TURNS: usize = 24;
+    let _recorder = Recorder::start_with(false, 16_384);
+    let users = [GREEDY, MODEST].map(|uid| user(uid + OTHERS));
+    for turn in 0..TURNS {
+        for user in &users {
+            assert_eq!(user.udp_bind_many("127.0.0.1:0", TURN).len(), TURN);
+        }
+        record::tend().unwrap();
+        let status = record::status().unwrap().unwrap();
+        let refused =
+            status.not_recorded_of.iter().filter(|(uid, _)| [GREEDY + OTHERS, MODEST + OTHERS].contains(uid));
+        assert_eq!(refused.collect::<Vec<_>>(), Vec::<&(u32, u64)>::new(), "turn {turn}: {status:?}");
+    }
 }

@@ -24,11 +24,16 @@ tests! {
     Alone the_group_is_told_everything needs OtherUser;
 }
 
-/// The row of this socket, as a snapshot, `who` and `owner_of` tell it.
-fn told(query: &Query, cookie: u64) -> Entry {
+/// The row of this socket in a snapshot.
+fn listed(query: &Query, cookie: u64) -> Entry {
     let snapshot = query.snapshot(&Filter::new()).unwrap();
     assert!(snapshot.gaps().iter().all(|gap| gap.source != "record"), "{:?}", snapshot.gaps());
-    let entry = snapshot.iter().find(|entry| entry.socket.cookie == cookie).unwrap().clone();
+    snapshot.iter().find(|entry| entry.socket.cookie == cookie).unwrap().clone()
+}
+
+/// The row of this socket, as a snapshot, `who` and `owner_of` tell it.
+fn told(query: &Query, cookie: u64) -> Entry {
+    let entry = listed(query, cookie);
     let local = entry.socket.endpoint.local;
     let found = query.who(&Pattern::local(local.ip, local.port)).unwrap();
     let other = found.iter().find(|other| other.socket.cookie == cookie).unwrap();
@@ -156,10 +161,9 @@ fn who_has_ended_is_told_as_ended() {
     let living = told(&query, cookie).attribution.primary_owner().unwrap().0.clone();
     let pid = near.pid();
     near.kill();
-    let entry = eventually("the end of the owner", || {
-        let entry = told(&query, cookie);
-        entry.attribution.has_exited().then_some(entry)
-    });
+    // While it ends, each question may meet it in another state.
+    eventually("the end of the owner", || listed(&query, cookie).attribution.has_exited().then_some(()));
+    let entry = told(&query, cookie);
     assert_eq!(owner(&entry), Some((pid, Evidence::Recorded)));
     let ended = entry.attribution.primary_owner().unwrap().0;
     assert!(ended.is(&living));

@@ -33,6 +33,7 @@ static inline MIB_TCPROW_OWNER_MODULE own_row(void) {
     DWORD i;
     os_begin();
     listener = os_listen(0);
+    printf("listening at %u\n", os_port(listener)); /* so that it is seen to have run */
     table = whole_table();
     for (i = 0; i < table->dwNumEntries; i++) {
         row = table->table[i];

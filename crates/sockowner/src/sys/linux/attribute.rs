@@ -33,7 +33,16 @@ impl<D: Door> System<D> {
         search: Search,
         seen: Option<Seen>,
     ) -> Result<(Vec<Entry>, Vec<Gap>)> {
-        let mut subjects = Subjects::new(sockets);
+        self.attribute_among(Subjects::new(sockets, &[]), search, seen)
+    }
+
+    /// The same for sockets of several network namespaces.
+    pub(super) fn attribute_among(
+        &self,
+        mut subjects: Subjects<'_, D>,
+        search: Search,
+        seen: Option<Seen>,
+    ) -> Result<(Vec<Entry>, Vec<Gap>)> {
         let users = Users::new(&self.door);
         let mut gaps = Vec::new();
         let searched = match search {
@@ -41,7 +50,7 @@ impl<D: Door> System<D> {
             Search::Nearest | Search::Everywhere => {
                 let proc = self.proc()?;
                 if search == Search::Nearest {
-                    self.refresh_each(subjects.iter_mut())?;
+                    self.refresh_all(&mut subjects)?;
                 }
                 Some((proc, self.search(proc, &mut subjects, search, seen, &users, &mut gaps)?))
             }
@@ -72,7 +81,7 @@ impl<D: Door> System<D> {
 
     fn entries(
         &self,
-        subjects: Subjects,
+        subjects: Subjects<'_, D>,
         searched: Option<(&Proc<D>, Searched)>,
         records: Vec<Record>,
         users: &Users<'_, D>,
@@ -103,7 +112,7 @@ impl<D: Door> System<D> {
         let mut ids = cgroup_ids(&subjects.sockets);
         ids.extend(recorded::cgroup_ids(&records));
         let paths = self.cgroups.paths(&self.door, ids, &hints, gaps);
-        let cgroups: BTreeMap<_, _> = paths.into_iter().map(|(id, path)| (id, Place::new(&path))).collect();
+        let places = Places::new(paths);
         let mut candidates = Candidates { system: self, proc, known: BTreeMap::new() };
         let mut former_owners = FormerOwners::new(self, proc, users);
         let mut records = records.into_iter();
@@ -114,10 +123,7 @@ impl<D: Door> System<D> {
         };
         let to_entry = |(socket, Mark { changed, gone }): (Socket, Mark)| {
             let mut record = records.next().unwrap_or_default();
-            for role in recorded::roles_mut(&mut record) {
-                let named = cgroups.get(&role.process.cgroup).map(|place| place.named.clone());
-                Named { service: role.service, container: role.container } = named.unwrap_or_default();
-            }
+            places.name_roles(&mut record);
             let held = Holders::new(holders(&hits, &inodes, &socket), reach);
             let attribution = match (held, reason) {
                 (Some(holders), _) => Attribution::Held(holders),
@@ -132,22 +138,21 @@ impl<D: Door> System<D> {
                 }
                 (None, Some(reason)) => Attribution::Unattributed(reason),
             };
-            let place = socket.cgroup.and_then(|id| cgroups.get(&id));
-            let named = place.map(|place| place.named.clone()).unwrap_or_default();
+            let place = socket.cgroup.and_then(|id| places.get(id));
+            let named = places.named(socket.cgroup);
             let candidates = match (&attribution, socket.cgroup, place) {
                 (Attribution::Unattributed(_), Some(id), Some(place)) => candidates.of(id, &place.path),
                 _ => Arc::default(),
             };
             Entry {
                 user: socket.uid.and_then(&mut user_name),
-                cgroup: socket
-                    .cgroup
-                    .map(|id| Cgroup { id, path: place.map(|place| Arc::clone(&place.path)) }),
+                cgroup: places.cgroup(&socket),
                 service: named.service,
                 container: named.container,
                 attribution,
                 candidates,
                 record,
+                netns_name: self.name_of(socket.netns),
                 matched: None,
                 changed,
                 socket,
@@ -169,6 +174,38 @@ fn holders(hits: &[Hit], inodes: &[u64], socket: &Socket) -> impl Iterator<Item 
         tid: hit.tid,
         fd: hit.fd,
     })
+}
+
+/// What cgroups are called, by their ids.
+pub(super) struct Places(BTreeMap<u64, Place>);
+
+impl Places {
+    pub(super) fn new(paths: BTreeMap<u64, Vec<u8>>) -> Self {
+        Self(paths.into_iter().map(|(id, path)| (id, Place::new(&path))).collect())
+    }
+
+    fn get(&self, id: u64) -> Option<&Place> {
+        self.0.get(&id)
+    }
+
+    /// The socket's.
+    pub(super) fn cgroup(&self, socket: &Socket) -> Option<Cgroup> {
+        let id = socket.cgroup?;
+        Some(Cgroup { id, path: self.get(id).map(|place| Arc::clone(&place.path)) })
+    }
+
+    /// The unit and the container of the cgroup with this id.
+    pub(super) fn named(&self, id: Option<u64>) -> Named {
+        id.and_then(|id| self.get(id)).map(|place| place.named.clone()).unwrap_or_default()
+    }
+
+    /// Says of each process in a role where it was.
+    pub(super) fn name_roles(&self, record: &mut Record) {
+        for role in recorded::roles_mut(record) {
+            Named { service: role.service, container: role.container } =
+                self.named(Some(role.process.cgroup));
+        }
+    }
 }
 
 /// What a cgroup is called, made once for all its sockets.

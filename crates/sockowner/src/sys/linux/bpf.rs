@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use sockowner_wire::iterator::{HolderFixed, HolderRow, IPPROTO_MPTCP, ProcessFixed, ProcessRow};
+use sockowner_wire::inet_diag::IPPROTO_MPTCP;
+use sockowner_wire::iterator::{HolderFixed, HolderRow, ProcessFixed, ProcessRow};
 
 use super::door::{Door, Pass, Refusal, Wanted};
 use super::{Proc, System};
@@ -236,9 +237,16 @@ impl From<&HolderFixed> for Descriptor {
 }
 
 impl<D: Door> System<D> {
-    /// Looks at every descriptor of the sockets' network namespace; `inodes` and `states` as [`Wanted`] says.
-    pub(super) fn look_everywhere(&self, bpf: &Bpf<D>, inodes: &[u64], states: u32) -> io::Result<Seen> {
-        let netns = self.diag.netns().and_then(|netns| u32::try_from(netns).ok()).unwrap_or(0);
+    /// Looks at every descriptor that stands for a socket of the network namespace, `None` for all; `inodes` and `states` as
+    /// [`Wanted`] says.
+    pub(super) fn look_everywhere(
+        &self,
+        bpf: &Bpf<D>,
+        netns: Option<u64>,
+        inodes: &[u64],
+        states: u32,
+    ) -> io::Result<Seen> {
+        let netns = netns.and_then(|netns| u32::try_from(netns).ok()).unwrap_or(0);
         bpf.look(&self.door, Wanted { netns, inodes, states, describes: false })
     }
 }

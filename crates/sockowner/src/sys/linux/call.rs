@@ -1,11 +1,15 @@
 //! The real door: every system call of the Linux backend.
-#![expect(unsafe_code, reason = "kcmp, open_by_handle_at and a page wiped in children have no safe wrapper")]
+#![expect(unsafe_code, reason = "kcmp and open_by_handle_at have no safe wrapper")]
 
+pub(crate) mod ask;
 mod bpf;
 mod memory;
+mod namespace;
 pub(crate) mod record;
 mod record_load;
 mod record_map;
+pub(crate) mod sample;
+mod sample_ring;
 pub(crate) mod share;
 
 use std::cmp::Ordering;
@@ -13,7 +17,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{self, AtomicU64};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
@@ -23,9 +26,8 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
-
 pub(super) use self::memory::with_room;
+use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
 
 pub(crate) const ESRCH: i32 = libc::ESRCH;
 pub(crate) const EMFILE: i32 = libc::EMFILE;
@@ -53,6 +55,7 @@ pub(crate) struct Kernel;
 impl Door for Kernel {
     type Dir = OwnedFd;
     type Diag = OwnedFd;
+    type Namespace = OwnedFd;
     type Iterators = bpf::Iterators;
 
     fn open_diag(&self) -> io::Result<OwnedFd> {
@@ -61,6 +64,16 @@ impl Door for Kernel {
             rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?;
         set_socket_timeout(&socket, Timeout::Recv, Some(RECEIVE_TIMEOUT))?;
         Ok(socket)
+    }
+
+    fn open_namespace(&self, path: &[u8]) -> io::Result<(OwnedFd, u64)> {
+        let file = namespace::open(path)?;
+        let inode = statx(&file, b"", AtFlags::EMPTY_PATH)?.inode;
+        Ok((file, inode))
+    }
+
+    fn open_diag_in(&self, namespace: &OwnedFd) -> io::Result<OwnedFd> {
+        namespace::inside(namespace, || self.open_diag())
     }
 
     fn send(&self, diag: &OwnedFd, datagram: &[u8]) -> io::Result<()> {
@@ -176,7 +189,7 @@ impl Door for Kernel {
     }
 
     fn process_mark(&self) -> u64 {
-        process_mark()
+        memory::process_mark()
     }
 
     fn wait(&self, duration: Duration) {
@@ -296,42 +309,6 @@ impl Door for Kernel {
             ticks_per_second: rustix::param::clock_ticks_per_second(),
         }
     }
-}
-
-/// In a page that the kernel fills with zeros in every child (madvise(2), `MADV_WIPEONFORK`, Linux 4.14): pids do not
-/// tell, as a child in another pid namespace may have its parent's.
-fn process_mark() -> u64 {
-    static PAGE: OnceLock<Option<&'static AtomicU64>> = OnceLock::new();
-    let Some(mark) = PAGE.get_or_init(wiped_in_children) else { return 0 };
-    let known = mark.load(atomic::Ordering::Acquire);
-    if known != 0 {
-        return known;
-    }
-    let now = clock_gettime(ClockId::Boottime);
-    let fresh = duration(now.tv_sec, now.tv_nsec).as_nanos();
-    let fresh = u64::try_from(fresh).unwrap_or(u64::MAX) | 1;
-    mark.compare_exchange(0, fresh, atomic::Ordering::AcqRel, atomic::Ordering::Acquire)
-        .map_or_else(|other| other, |_| fresh)
-}
-
-fn wiped_in_children() -> Option<&'static AtomicU64> {
-    let length = rustix::param::page_size();
-    let access = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: a new private mapping of one page: no address is asked for and no memory of this process is touched.
-    let page = unsafe { libc::mmap(std::ptr::null_mut(), length, access, flags, -1, 0) };
-    if page == libc::MAP_FAILED {
-        return None;
-    }
-    // SAFETY: the range is the page that was just mapped; in children it is zero, a valid value of what is put there.
-    let advised = unsafe { libc::madvise(page, length, libc::MADV_WIPEONFORK) };
-    if advised != 0 {
-        // SAFETY: the page was just mapped, and nothing points into it.
-        unsafe { libc::munmap(page, length) };
-        return None;
-    }
-    // SAFETY: the page is aligned, zeroed, readable and writable, is never unmapped, and is used as this atomic alone.
-    Some(unsafe { &*page.cast::<AtomicU64>() })
 }
 
 fn duration(seconds: i64, nanoseconds: i64) -> Duration {

@@ -69,6 +69,19 @@ impl<D: Door> Cgroups<D> {
         self.legacy_units
     }
 
+    /// The paths of these ids as they were when they were found first: a cgroup has one path as long as it is there, and an id
+    /// is not used again. Those that are not known yet are looked for.
+    pub(crate) fn former_paths(&self, door: &D, mut wanted: BTreeSet<u64>) -> BTreeMap<u64, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            wanted.retain(|id| known.get(id).is_none_or(|path| found.insert(*id, path.clone()).is_some()));
+        }
+        // What cannot be named is not.
+        found.extend(self.paths(door, wanted, &BTreeSet::new(), &mut Vec::new()));
+        found
+    }
+
     /// Finds the paths of these ids. `hints`: cgroup paths of processes, tried first. Ids that are missing from the
     /// answer belong to removed cgroups, or to ones outside the reader's view.
     pub(crate) fn paths(

@@ -4,7 +4,7 @@
 //! namespace in which the netlink socket was opened.
 
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sockowner_wire::inet_diag::{Request, Row, SOCK_DIAG_BY_FAMILY, TCPDIAG_GETSOCK};
 use sockowner_wire::netlink::{self, DONE, ERROR, FLAG_DUMP_INTERRUPTED, OVERRUN};
@@ -50,6 +50,8 @@ pub(crate) struct Diag<D: Door> {
     open: Mutex<Option<Open<D>>>,
     /// Inode number of the network namespace it belongs to; `None` where `/proc` cannot tell.
     netns: Option<u64>,
+    /// That namespace, where it was entered for it; `None`: the one of the thread that opened it.
+    entered: Option<Arc<D::Namespace>>,
 }
 
 #[derive(Debug)]
@@ -88,7 +90,23 @@ impl Failure {
 impl<D: Door> Diag<D> {
     pub(crate) fn open(door: &D) -> Result<Self> {
         let open = Open::new(door)?;
-        Ok(Self { open: Mutex::new(Some(open)), netns: own_netns(door) })
+        Ok(Self { open: Mutex::new(Some(open)), netns: own_netns(door), entered: None })
+    }
+
+    /// Of another network namespace, whose inode number is known.
+    pub(crate) fn enter(door: &D, namespace: D::Namespace, netns: u64) -> Result<Self> {
+        let open = Open::of(door.open_diag_in(&namespace), door)?;
+        Ok(Self { open: Mutex::new(Some(open)), netns: Some(netns), entered: Some(Arc::new(namespace)) })
+    }
+
+    /// Closes the socket until it is needed again.
+    pub(crate) fn rest(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The namespace was entered for it.
+    pub(crate) fn is_entered(&self) -> bool {
+        self.entered.is_some()
     }
 
     pub(crate) fn netns(&self) -> Option<u64> {
@@ -98,6 +116,9 @@ impl<D: Door> Diag<D> {
     /// A new socket for one that was given up. It belongs to the namespace of the thread that asks, which may have
     /// moved to another one meanwhile.
     fn open_again(&self, door: &D) -> Result<Open<D>> {
+        if let Some(namespace) = &self.entered {
+            return Open::of(door.open_diag_in(namespace), door);
+        }
         if self.netns.is_none() || own_netns(door) != self.netns {
             let why =
                 "open a sock_diag netlink socket again: this thread is not in the query's network namespace";
@@ -118,7 +139,11 @@ impl<D: Door> Diag<D> {
 
     /// Another one of the same network namespace, so that two answers can be read at once.
     pub(crate) fn another(&self, door: &D) -> Result<Self> {
-        Ok(Self { open: Mutex::new(Some(self.open_again(door)?)), netns: self.netns })
+        Ok(Self {
+            open: Mutex::new(Some(self.open_again(door)?)),
+            netns: self.netns,
+            entered: self.entered.clone(),
+        })
     }
 
     /// Everything that `request`, a [`Request::Dump`], asks for: so many rows about. `make` may not ask anything itself.
@@ -188,7 +213,11 @@ impl<D: Door> Diag<D> {
 
 impl<D: Door> Open<D> {
     fn new(door: &D) -> Result<Self> {
-        let socket = door.open_diag().map_err(|cause| {
+        Self::of(door.open_diag(), door)
+    }
+
+    fn of(socket: io::Result<D::Diag>, door: &D) -> Result<Self> {
+        let socket = socket.map_err(|cause| {
             let unsupported =
                 matches!(cause.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput);
             let error = Error::io("open a sock_diag netlink socket", cause);

@@ -99,10 +99,18 @@ pub(crate) trait Door: fmt::Debug + Sync + Send {
     /// An open `NETLINK_SOCK_DIAG` socket.
     type Diag: fmt::Debug + Send;
 
+    /// A held network namespace: it lives as long as it is held.
+    type Namespace: fmt::Debug + Send + Sync;
+
     /// Iterators that can be read.
     type Iterators: fmt::Debug + Send + Sync;
 
     fn open_diag(&self) -> io::Result<Self::Diag>;
+    /// The network namespace that the file at this path stands for, and its inode number; `InvalidInput` where it stands
+    /// for none.
+    fn open_namespace(&self, path: &[u8]) -> io::Result<(Self::Namespace, u64)>;
+    /// As [`open_diag`](Self::open_diag), in that namespace. The calling thread stays where it is.
+    fn open_diag_in(&self, namespace: &Self::Namespace) -> io::Result<Self::Diag>;
     fn send(&self, diag: &Self::Diag, datagram: &[u8]) -> io::Result<()>;
     /// Receives one datagram; the length is its real one, longer than `buffer` where it was cut.
     fn receive(&self, diag: &Self::Diag, buffer: &mut [u8]) -> io::Result<usize>;

@@ -46,7 +46,11 @@ pub(crate) enum Node {
 pub(crate) struct World {
     pub(crate) nodes: BTreeMap<Vec<u8>, Node>,
     /// Protocol number and row.
-    pub(crate) rows: Vec<(u8, Row)>,
+    pub(crate) rows: Vec<(u16, Row)>,
+    /// Protocols that sock_diag does not know.
+    pub(crate) unknown: Vec<u16>,
+    /// Those of other network namespaces.
+    pub(crate) rows_abroad: BTreeMap<u64, Vec<(u16, Row)>>,
     /// Counts the processes that had a number, so that a held directory is one process's.
     pub(crate) generations: BTreeMap<u32, u64>,
     /// Threads with a descriptor table of their own.
@@ -345,29 +349,61 @@ impl FakeDir {
 
 /// Answers that wait to be received.
 #[derive(Debug, Default)]
-pub(crate) struct FakeDiag(Mutex<VecDeque<Vec<u8>>>);
+pub(crate) struct FakeDiag {
+    answers: Mutex<VecDeque<Vec<u8>>>,
+    /// The network namespace that was entered for it.
+    entered: Option<u64>,
+}
 
 impl Door for Fake {
     type Dir = FakeDir;
     type Diag = FakeDiag;
+    type Namespace = u64;
     type Iterators = ();
 
     fn open_diag(&self) -> io::Result<FakeDiag> {
         self.call(|_| Ok(FakeDiag::default()))
     }
 
+    fn open_namespace(&self, path: &[u8]) -> io::Result<(u64, u64)> {
+        self.call(|world| match world.nodes.get(path) {
+            Some(Node::Link { stat, .. }) => Ok((stat.inode, stat.inode)),
+            Some(Node::Fails(errno)) => Err(io::Error::from_raw_os_error(*errno)),
+            Some(_) => Err(io::ErrorKind::InvalidInput.into()),
+            None => Err(io::Error::from_raw_os_error(ENOENT)),
+        })
+    }
+
+    fn open_diag_in(&self, namespace: &u64) -> io::Result<FakeDiag> {
+        self.call(|_| Ok(FakeDiag { entered: Some(*namespace), ..FakeDiag::default() }))
+    }
+
     fn send(&self, diag: &FakeDiag, datagram: &[u8]) -> io::Result<()> {
         self.call(|world| {
             let message = netlink::messages(datagram).next().unwrap().unwrap();
             let request = Request::decode(&message).unwrap();
-            diag.0.lock().unwrap().extend(answer(world, &request, message.sequence));
+            let none = Vec::new();
+            let rows = match diag.entered {
+                Some(netns) => world.rows_abroad.get(&netns).unwrap_or(&none),
+                None => &world.rows,
+            };
+            let (Request::Dump { protocol, .. } | Request::Exact { protocol, .. }) = request;
+            let answers = if world.unknown.contains(&protocol) {
+                let mut refused = Vec::new();
+                let errno = (-ENOENT).to_ne_bytes();
+                netlink::push_message(&mut refused, ERROR, 0, message.sequence, &errno);
+                vec![refused]
+            } else {
+                answer(rows, &request, message.sequence)
+            };
+            diag.answers.lock().unwrap().extend(answers);
             Ok(())
         })
     }
 
     fn receive(&self, diag: &FakeDiag, buffer: &mut [u8]) -> io::Result<usize> {
         self.call(|_| {
-            let datagram = diag.0.lock().unwrap().pop_front().ok_or(io::ErrorKind::WouldBlock)?;
+            let datagram = diag.answers.lock().unwrap().pop_front().ok_or(io::ErrorKind::WouldBlock)?;
             let fits = datagram.len().min(buffer.len());
             buffer[..fits].copy_from_slice(&datagram[..fits]);
             Ok(datagram.len())
@@ -561,7 +597,7 @@ impl Door for Fake {
 }
 
 /// What the kernel would answer.
-fn answer(world: &World, request: &Request, sequence: u32) -> Vec<Vec<u8>> {
+fn answer(rows: &[(u16, Row)], request: &Request, sequence: u32) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
     let mut push = |kind, payload: &[u8]| {
         let mut datagram = Vec::new();
@@ -570,7 +606,7 @@ fn answer(world: &World, request: &Request, sequence: u32) -> Vec<Vec<u8>> {
     };
     match *request {
         Request::Dump { family, protocol, states, local_port, remote_port, half } => {
-            for (_, row) in world.rows.iter().filter(|(number, row)| {
+            for (_, row) in rows.iter().filter(|(number, row)| {
                 let is_v4 = row.local.is_ipv4();
                 *number == protocol
                     && (family == 0 || is_v4 == (family == 2))
@@ -584,8 +620,7 @@ fn answer(world: &World, request: &Request, sequence: u32) -> Vec<Vec<u8>> {
             push(DONE, &0i32.to_ne_bytes());
         }
         Request::Exact { protocol, local, remote, cookie, .. } => {
-            let of_protocol =
-                || world.rows.iter().filter(|(number, _)| *number == protocol).map(|(_, row)| row);
+            let of_protocol = || rows.iter().filter(|(number, _)| *number == protocol).map(|(_, row)| row);
             let same = of_protocol().find(|row| row.local == local && row.remote == remote);
             // As the kernel does: without a connection, the listener that would take one answers.
             let listener = || {

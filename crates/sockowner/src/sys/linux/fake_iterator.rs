@@ -1,7 +1,7 @@
 //! What the iterators would write about a made-up machine.
 
 use sockowner_wire::ProcStat;
-use sockowner_wire::inet_diag::Row;
+use sockowner_wire::inet_diag::{IPPROTO_MPTCP, IPPROTO_TCP, Row};
 use sockowner_wire::iterator::{HolderFixed, HolderRow, ProcessFixed, ProcessRow, SocketPart};
 
 use super::door::{FileKind, Pass, Wanted};
@@ -55,13 +55,22 @@ fn holders(world: &World, wanted: Wanted<'_>, only: Option<u32>) -> Vec<HolderRo
             if !wanted.inodes.is_empty() && !wanted.inodes.contains(&inode) {
                 continue;
             }
-            let state =
-                world.rows.iter().find(|(_, row)| u64::from(row.inode) == inode).map(|(_, row)| row.state);
+            let abroad =
+                world.rows_abroad.iter().flat_map(|(netns, rows)| rows.iter().map(|row| (*netns, row)));
+            // What a program has is the MPTCP socket, not what is below it.
+            let all = world.rows.iter().map(|row| (NETNS, row)).chain(abroad);
+            let mut same: Vec<_> = all.filter(|(_, (_, row))| u64::from(row.inode) == inode).collect();
+            same.sort_by_key(|(_, (protocol, _))| *protocol != IPPROTO_MPTCP);
+            let protocol = same.first().map_or(IPPROTO_TCP, |(_, (protocol, _))| *protocol);
+            let (netns, known) = same.first().map(|(netns, (_, row))| (*netns, row)).unzip();
+            let (netns, state) = (u32::try_from(netns.unwrap_or(NETNS)).unwrap(), known.map(|row| row.state));
+            if wanted.netns != 0 && wanted.netns != netns {
+                continue;
+            }
             if wanted.states != 0 && state.is_some_and(|state| wanted.states & 1 << state == 0) {
                 continue;
             }
             let is_theirs = |row: &Row| world.shares_own.is_none_or(|uid| row.uid == uid);
-            let known = world.rows.iter().map(|(_, row)| row).find(|row| u64::from(row.inode) == inode);
             if !world.iterates && !known.is_some_and(is_theirs) {
                 continue;
             }
@@ -69,11 +78,11 @@ fn holders(world: &World, wanted: Wanted<'_>, only: Option<u32>) -> Vec<HolderRo
                 inode,
                 cookie: known.map_or(1, |row| row.cookie),
                 start: start(&stat),
-                netns: u32::try_from(NETNS).unwrap(),
+                netns,
                 pid: stat.pid,
                 tid,
                 fd,
-                protocol: 6,
+                protocol,
                 ..HolderFixed::default()
             };
             let socket = wanted.describes.then(|| SocketPart { family: 2, ..SocketPart::default() });

@@ -5,12 +5,16 @@
 //! turns ids into paths; [`attribute`] puts them together. [`module`] names one process in as few calls as can be.
 
 mod abroad;
+#[cfg(test)]
+mod abroad_tests;
 mod attribute;
 mod bpf;
 #[cfg(test)]
 mod bpf_tests;
 mod call;
 mod cgroup;
+mod closed;
+mod connection;
 mod diag;
 mod door;
 #[cfg(test)]
@@ -20,22 +24,33 @@ mod fake;
 #[cfg(test)]
 mod fake_iterator;
 mod module;
+pub(crate) mod namespaces;
+mod owning;
 mod process;
 mod recognise;
 pub(crate) mod record;
+pub(crate) mod record_ask;
+mod record_component;
 mod record_reader;
+mod record_sample;
+mod record_sampled;
+mod record_store;
 mod record_tend;
+pub(crate) mod record_told;
 mod recorded;
 mod search;
 pub(crate) mod share;
 mod sockets;
+mod subflows;
 mod subjects;
+mod table;
 #[cfg(test)]
 mod tests;
 mod users;
 mod walk;
 
-use std::sync::OnceLock;
+use std::ffi::OsStr;
+use std::sync::{Arc, OnceLock};
 
 use sockowner_wire::{Mount, mounts};
 
@@ -49,7 +64,14 @@ use self::diag::Diag;
 use self::door::Door;
 use self::recorded::Recorder;
 use super::Options;
-use crate::{Result, Source, SourceState};
+use crate::{Error, ErrorKind, Result, RowOwner, Source, SourceState};
+
+/// sock_diag tells nothing that a socket has no place for.
+pub(crate) type Told = ();
+
+pub(crate) fn row_owner((): &Told) -> Option<&RowOwner> {
+    None
+}
 
 /// The open backend.
 #[derive(Debug)]
@@ -63,6 +85,8 @@ pub(crate) struct System<D: Door = Kernel> {
     /// Opened when every process is to be looked at for the first time.
     bpf: OnceLock<std::result::Result<Bpf<D>, Refused>>,
     recorder: Recorder,
+    /// What the network namespace that is asked is called, where a person named it.
+    netns_name: Option<Arc<str>>,
 }
 
 /// What is known of `/proc`.
@@ -87,16 +111,29 @@ impl System {
     pub(crate) fn open(options: Options) -> Result<Self> {
         Self::open_with(Kernel, options)
     }
+
+    pub(crate) fn open_in(options: Options, place: &OsStr) -> Result<Self> {
+        Self::open_inside(Kernel, options, place)
+    }
 }
 
 impl<D: Door> System<D> {
     pub(crate) fn open_with(door: D, options: Options) -> Result<Self> {
         let diag = Diag::open(&door)?;
+        Self::open_on(door, diag, options)
+    }
+
+    /// On a socket that belongs to the network namespace that is asked about.
+    fn open_on(door: D, diag: Diag<D>, options: Options) -> Result<Self> {
+        if !matches!(options.source, Source::Auto | Source::Bpf | Source::Proc) {
+            let sentence = format!("take owners from {:?}: there is no such source on Linux", options.source);
+            return Err(Error::new(ErrorKind::Unsupported, sentence));
+        }
         let mut mountinfo = Vec::new();
         let proc = Proc::open(&door, &diag, &mut mountinfo);
         let cgroups = Cgroups::find(&door, &mountinfo);
         let (bpf, recorder) = (OnceLock::new(), Recorder::default());
-        let system = Self { door, options, diag, proc, cgroups, bpf, recorder };
+        let system = Self { door, options, diag, proc, cgroups, bpf, recorder, netns_name: None };
         if options.source == Source::Bpf {
             system.bpf().map_err(Refused::to_error)?;
         }

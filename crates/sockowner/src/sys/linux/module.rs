@@ -11,7 +11,7 @@ use sockowner_wire::{Manager, Membership, ProcStat, memberships, mounts, place};
 
 use super::call::Kernel;
 use super::door::{Door, device, is_exhausted, is_gone, is_refused};
-use super::process;
+use super::{owning, process};
 use crate::{Error, ErrorKind, Identity, Module, Result};
 
 /// How often a process that executes something new while it is read is read again.
@@ -181,6 +181,9 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
     // The unit is the same for whatever the process executes in it.
     if let Some(service) = identity.cgroup.and_then(|id| service(door, host, &dir, id)) {
         return Ok(service);
+    }
+    if let Some(component) = owning::component(door, identity, started, &path) {
+        return Ok(Module::Component(component));
     }
     for _ in 0..TRIES {
         match read_exe(door, &dir, &link)? {

@@ -111,7 +111,11 @@ impl<D: Door> System<D> {
             made.remove(key);
             match fate {
                 Ok(_) => found.vanished.add(key.0),
-                Err(error) => found.fail(key.0, error.kind().into()),
+                // As it came: what ran out must be known as such.
+                Err(error) => found.fail(
+                    key.0,
+                    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),
+                ),
             }
         }
     }

@@ -6,10 +6,16 @@ use super::call::record::{self, Sizes};
 use super::call::share;
 use super::door::{Door, Refusal, is_refused};
 use super::process::boot_offset;
+use super::share::gid_of;
 use crate::{Error, ErrorKind, Result};
 
 pub use super::record_reader::Reader;
-pub use super::record_tend::{Swept, tend};
+pub use super::record_sample::Sampler;
+pub use super::record_sampled::{
+    CallSample, CallSite, Noted, SampledCall, SampledMapping, SampledMappings, SampledRegisters,
+};
+pub use super::record_store::Store;
+pub use super::record_tend::{Swept, Tender, tend};
 
 /// Sockets, live and closed, that are kept.
 pub(super) const SOCKETS_MAX: u32 = 131_072;
@@ -60,6 +66,10 @@ pub struct Status {
     pub capacity: u64,
     /// Processes that are held.
     pub processes: u64,
+    /// Components that are held: places in modules that made calls.
+    pub components: u64,
+    /// Modules that those are in.
+    pub modules: u64,
     /// Bytes of the kernel's memory that all this takes.
     pub memory: u64,
     /// Age of the socket that was closed first of those that are held.
@@ -85,16 +95,7 @@ pub fn start(group: &str, first_use: bool) -> Result<Started> {
 /// As [`start`], with room for so many sockets: for tests of what happens when it is used up.
 #[doc(hidden)]
 pub fn start_with(group: &str, first_use: bool, sockets: u32) -> Result<Started> {
-    let found =
-        share::group(group).map_err(|cause| Error::io(format!("look up the group {group}"), cause))?;
-    let gid = found.ok_or_else(|| {
-        Error::new(
-            ErrorKind::NotFound,
-            format!(
-                "record for the group {group}: there is no such group; create it: groupadd --system {group}"
-            ),
-        )
-    })?;
+    let gid = gid_of("record for", group)?;
     let now = Clock::read().now;
     let sizes = Sizes { sockets, processes: PROCESSES_MAX, executables: EXECUTABLES_MAX, now };
     let states = record::start(gid, first_use, sizes).map_err(|refusal| refuse("record", refusal))?;
@@ -105,13 +106,18 @@ pub fn start_with(group: &str, first_use: bool, sockets: u32) -> Result<Started>
         let kind = if share::is_root() { ErrorKind::Unsupported } else { ErrorKind::NotPermitted };
         return Err(Error::new(kind, format!("record: no hook can be had: {}", reasons.join("; "))));
     }
-    let hooks = states.into_iter().map(|state| HookState {
+    Ok(Started { hooks: hook_states(states) })
+}
+
+/// What became of hooks that were just tried.
+pub(super) fn hook_states(tried: Vec<record::Attached>) -> Vec<HookState> {
+    let state = |state: record::Attached| HookState {
         name: state.hook.name.to_str().unwrap_or_default(),
         in_use: Some(state.refused.is_none()),
         refused: state.refused,
         lacking: state.hook.lacking,
-    });
-    Ok(Started { hooks: hooks.collect() })
+    };
+    tried.into_iter().map(state).collect()
 }
 
 /// Detaches every hook and forgets what was noted; false where nothing was recorded.
@@ -147,6 +153,9 @@ pub fn status() -> Result<Option<Status>> {
         .map_err(examine)?;
     let mut processes = 0;
     maps.processes.each(|_, _| processes += 1).map_err(examine)?;
+    let (mut components, mut modules) = (0, 0);
+    maps.components.each(|_, _| components += 1).map_err(examine)?;
+    maps.modules.each(|_, _| modules += 1).map_err(examine)?;
     let mut not_recorded_of = Vec::new();
     maps.users
         .each(|user, holding| {
@@ -174,12 +183,14 @@ pub fn status() -> Result<Option<Status>> {
         sockets: (all - closed, closed),
         capacity: maps.sockets.capacity().map_err(examine)?.into(),
         processes,
+        components,
+        modules,
         memory: maps.memory(),
         oldest_closed: first.map(|first| clock.since(first)),
     }))
 }
 
-fn refuse(what: &str, refusal: Refusal) -> Error {
+pub(super) fn refuse(what: &str, refusal: Refusal) -> Error {
     let Refusal { step, error } = refusal;
     let kind = if is_refused(&error) { ErrorKind::NotPermitted } else { ErrorKind::System };
     Error::io(format!("{what}: {step}"), error).with_kind(kind)

@@ -5,21 +5,29 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use sockowner_wire::record::{Evidence, Origin, Party, ProcessRecord, SocketRecord};
 
 use super::call::record::{self, INITIAL_PID_NAMESPACE, Maps};
 use super::door::device;
 use super::record::Clock;
+use super::record_component::{self, Modules};
+use crate::roles::Lived;
 use crate::{
-    Address, Endpoint, Error, FileId, Pattern, Protocol, Recorded, RecordedProcess, Result, Role,
+    Address, Component, Endpoint, Error, FileId, Pattern, Protocol, Recorded, RecordedProcess, Result, Role,
     RoleEvidence, RoleKind, RoleReason, Roles, StartTime, State,
 };
 
 /// `IPPROTO_TCP` and `IPPROTO_UDP`.
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+pub(super) const TCP: u8 = 6;
+pub(super) const UDP: u8 = 17;
+
+/// The clock is corrected by so much without being set.
+const CLOCK_MOVES: Duration = Duration::from_millis(1);
+/// Processes, components and modules that are remembered.
+const KNOWN_MAX: usize = 8192;
 
 /// What the recorder noted, open for reading.
 ///
@@ -28,14 +36,36 @@ const UDP: u8 = 17;
 /// five system calls.
 #[derive(Debug)]
 pub struct Reader {
-    maps: Maps,
+    maps: Arc<Maps>,
     /// The reader's pid namespace; `None` where it cannot be told.
     namespace: Option<u32>,
     clock_offset: i64,
+    known: Mutex<Known>,
 }
 
-/// Processes that were read already: many sockets have one.
-type Known = BTreeMap<u64, Option<Arc<RecordedProcess>>>;
+/// What was read already: many sockets have one process, and many roles one component. Their keys are never another's.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    processes: BTreeMap<u64, Arc<RecordedProcess>>,
+    components: BTreeMap<u32, Arc<Component>>,
+    modules: Modules,
+    /// When the machine was started, by the wall clock's reading at that time.
+    boot: Option<SystemTime>,
+}
+
+impl Known {
+    /// Forgets it where the wall clock was set, or where it became much.
+    fn refresh(&mut self, clock: &Clock) {
+        let boot = clock.time(0);
+        let moved = |(one, other): (SystemTime, SystemTime)| {
+            one.duration_since(other).unwrap_or_else(|error| error.duration())
+        };
+        let is_set = self.boot.zip(boot).is_none_or(|both| moved(both) > CLOCK_MOVES);
+        if is_set || self.processes.len() + self.components.len() + self.modules.len() > KNOWN_MAX {
+            *self = Self { boot, ..Self::default() };
+        }
+    }
+}
 
 impl Reader {
     /// Opens it; `None`: nothing is recorded.
@@ -45,7 +75,36 @@ impl Reader {
     pub fn open() -> Result<Option<Self>> {
         let maps = record::open(true).map_err(|cause| Error::io("open the recorder's tables", cause))?;
         let namespace = record::pid_namespace();
-        Ok(maps.map(|maps| Self { maps, namespace, clock_offset: Clock::offset() }))
+        Ok(maps.map(|maps| Self {
+            maps: Arc::new(maps),
+            namespace,
+            clock_offset: Clock::offset(),
+            known: Mutex::default(),
+        }))
+    }
+
+    /// What it notes, as seen from the pid namespace with this inode number; `None`: no process has a number.
+    pub(super) fn seen_from(&self, namespace: Option<u32>) -> Self {
+        Self {
+            maps: Arc::clone(&self.maps),
+            namespace,
+            clock_offset: self.clock_offset,
+            known: Mutex::default(),
+        }
+    }
+
+    pub(super) fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        Clock::read_at(self.clock_offset)
+    }
+
+    pub(super) fn known(&self, clock: &Clock) -> MutexGuard<'_, Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.refresh(clock);
+        known
     }
 
     /// What is known of the socket with this cookie; `None`: nothing.
@@ -55,9 +114,8 @@ impl Reader {
     pub fn socket(&self, cookie: u64) -> Result<Option<Recorded>> {
         let read = |cause| Error::io(format!("read what was recorded of the socket {cookie}"), cause);
         let Some(record) = self.maps.sockets.get(&cookie).map_err(read)? else { return Ok(None) };
-        self.recorded(cookie, &record, &Clock::read_at(self.clock_offset), &mut Known::new())
-            .map(Some)
-            .map_err(read)
+        let clock = self.clock();
+        self.recorded(cookie, &record, &clock, &mut self.known(&clock)).map(Some).map_err(read)
     }
 
     /// What is known of these sockets, in their order.
@@ -66,7 +124,8 @@ impl Reader {
     /// Where the kernel refuses to tell.
     pub fn sockets(&self, cookies: &[u64]) -> Result<Vec<Option<Recorded>>> {
         let read = |cause| Error::io("read what was recorded", cause);
-        let (clock, mut known) = (Clock::read_at(self.clock_offset), Known::new());
+        let clock = self.clock();
+        let mut known = self.known(&clock);
         let mut read_one = |cookie: &u64| {
             let record = self.maps.sockets.get(cookie)?;
             record.map(|record| self.recorded(*cookie, &record, &clock, &mut known)).transpose()
@@ -90,13 +149,14 @@ impl Reader {
             })
             .map_err(read)?;
         found.sort_unstable_by_key(|(cookie, record)| (u64::MAX - record.closed, *cookie));
-        let (clock, mut known) = (Clock::read_at(self.clock_offset), Known::new());
+        let clock = self.clock();
+        let mut known = self.known(&clock);
         let recorded =
             |(cookie, record): &(u64, SocketRecord)| self.recorded(*cookie, record, &clock, &mut known);
         found.iter().map(recorded).collect::<io::Result<_>>().map_err(read)
     }
 
-    fn recorded(
+    pub(super) fn recorded(
         &self,
         cookie: u64,
         record: &SocketRecord,
@@ -104,21 +164,24 @@ impl Reader {
         known: &mut Known,
     ) -> io::Result<Recorded> {
         let mut missing = Vec::new();
-        let mut role = |kind, party: &Party| -> io::Result<Option<Role>> {
+        let mut role = |kind, party: &Party, component| -> io::Result<Option<Role>> {
             let process = match party.evidence() {
                 Some(_) if party.process != 0 => self.process(party.process, clock, known)?,
                 _ => None,
             };
-            let found = process.and_then(|process| self.role(process, party, record, clock));
-            if found.is_none() {
+            let mut found = process.and_then(|process| self.role(process, party, record, clock));
+            if let Some(role) = &mut found {
+                role.component = self.component(component, known)?;
+            } else {
                 missing.extend(reason(kind, party, record).map(|reason| (kind, reason)));
             }
             Ok(found)
         };
-        let creator = role(RoleKind::Creator, &record.creator)?;
-        let binder = role(RoleKind::Binder, &record.binder)?;
-        let listener = role(RoleKind::Listener, &record.listener)?;
-        let acceptor = role(RoleKind::Acceptor, &record.acceptor)?;
+        let [creators, binders, listeners, acceptors] = record.components;
+        let creator = role(RoleKind::Creator, &record.creator, creators)?;
+        let binder = role(RoleKind::Binder, &record.binder, binders)?;
+        let listener = role(RoleKind::Listener, &record.listener, listeners)?;
+        let acceptor = role(RoleKind::Acceptor, &record.acceptor, acceptors)?;
         let is_older = record.origin() == Origin::Older;
         Ok(Recorded {
             cookie,
@@ -156,22 +219,40 @@ impl Reader {
             implicit: party.evidence() == Some(Evidence::Implied),
             service: None,
             container: None,
+            component: None,
         })
     }
 
-    fn process(
+    pub(super) fn process(
         &self,
         key: u64,
         clock: &Clock,
         known: &mut Known,
     ) -> io::Result<Option<Arc<RecordedProcess>>> {
-        if let Some(process) = known.get(&key) {
-            return Ok(process.clone());
+        if let Some(process) = known.processes.get(&key) {
+            return Ok(Some(Arc::clone(process)));
         }
         let found = self.maps.processes.get(&key)?;
         let process = found.map(|record| self.describe(&record, clock)).transpose()?.map(Arc::new);
-        known.insert(key, process.clone());
+        // What is not there now may come.
+        if let Some(process) = &process {
+            known.processes.insert(key, Arc::clone(process));
+        }
         Ok(process)
+    }
+
+    fn component(&self, key: u32, known: &mut Known) -> io::Result<Option<Arc<Component>>> {
+        if key == 0 {
+            return Ok(None);
+        }
+        if let Some(component) = known.components.get(&key) {
+            return Ok(Some(Arc::clone(component)));
+        }
+        let component = record_component::component(&self.maps, key, &mut known.modules)?.map(Arc::new);
+        if let Some(component) = &component {
+            known.components.insert(key, Arc::clone(component));
+        }
+        Ok(component)
     }
 
     fn describe(&self, record: &ProcessRecord, clock: &Clock) -> io::Result<RecordedProcess> {
@@ -209,6 +290,7 @@ impl Reader {
             dumpable: record.is_dumpable(),
             cgroup: record.cgroup,
             kernel_thread: record.is_kernel_thread(),
+            lived: Lived { from: record.start, until: record.seen },
         })
     }
 }
@@ -232,7 +314,7 @@ fn reason(kind: RoleKind, party: &Party, record: &SocketRecord) -> Option<RoleRe
         Origin::Child => kind == RoleKind::Acceptor,
         _ => false,
     };
-    match (is_older, is_missing) {
+    match (is_older && !record.is_refused(), is_older || is_missing) {
         (true, _) => Some(RoleReason::BeforeRecorder),
         (_, true) => Some(RoleReason::NotRecorded),
         _ => None,
@@ -258,7 +340,7 @@ fn endpoint(record: &SocketRecord, state: State) -> Option<Endpoint> {
 }
 
 /// A wildcard listener would have served any address.
-fn was_called(record: &SocketRecord, pattern: &Pattern) -> bool {
+pub(super) fn was_called(record: &SocketRecord, pattern: &Pattern) -> bool {
     let was_listening = record.listener.evidence() == Some(Evidence::Call);
     let state = if was_listening { State::LISTEN } else { State::CLOSE };
     endpoint(record, state).is_some_and(|endpoint| pattern.matches(&endpoint, false).is_some())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use sockowner_wire::record::{Holding, NO_USER};
+use sockowner_wire::record::{Holding, NO_USER, Party};
 
 use super::call::record::{self, Maps};
 use super::record::{Clock, SOCKETS_MAX};
@@ -28,8 +28,9 @@ pub struct Swept {
 }
 
 /// Removes what is too old: sockets that were closed ten minutes ago, or before half as many others as the table holds;
-/// where it is soon half full, the oldest closed ones of users that hold more than a quarter of it; and processes and
-/// executables that nothing names any more. To be called every few seconds, by one process at a time.
+/// where it is soon half full, the oldest closed ones of users that will soon hold a quarter of it; and processes and
+/// executables that nothing names any more. To be called every half minute or so, and when it
+/// [fills](Tender::is_filling); by one process at a time.
 ///
 /// # Platform
 /// Root, as [`start`](super::record::start).
@@ -37,9 +38,57 @@ pub struct Swept {
 /// # Errors
 /// Where nothing is recorded, or a table cannot be read or changed.
 pub fn tend() -> Result<Swept> {
-    let tend = |cause| Error::io("tend the recorder's tables", cause);
-    let maps = record::open(false).map_err(tend)?.ok_or_else(|| tend(io::ErrorKind::NotFound.into()))?;
-    sweep(&maps, Clock::read().now).map_err(tend)
+    Tender::open()?.tend()
+}
+
+/// Who removes what is too old from one recorder's tables.
+#[derive(Debug)]
+pub struct Tender {
+    maps: Maps,
+}
+
+impl Tender {
+    /// Opens the tables.
+    ///
+    /// # Platform
+    /// Root, as [`start`](super::record::start).
+    ///
+    /// # Errors
+    /// Where nothing is recorded, or a table cannot be opened.
+    pub fn open() -> Result<Self> {
+        let tend = |cause| Error::io(WHAT, cause);
+        let maps = record::open(false).map_err(tend)?.ok_or_else(|| tend(io::ErrorKind::NotFound.into()))?;
+        Ok(Self { maps })
+    }
+
+    /// The table of sockets is soon half full, so that users with a large share of it would be refused: [`tend`](Self::tend)
+    /// is due. Three system calls.
+    ///
+    /// # Errors
+    /// Where a table cannot be read.
+    pub fn is_filling(&self) -> Result<bool> {
+        let read = || {
+            let all = self.maps.total.get(&0)?.unwrap_or_default().sockets;
+            let less = self.maps.total_removed.get(&0)?.unwrap_or_default().sockets;
+            Ok(all.saturating_sub(less) > capacity(&self.maps)? / 32 * 15)
+        };
+        read().map_err(|cause| Error::io(WHAT, cause))
+    }
+
+    /// As [`tend`].
+    ///
+    /// # Errors
+    /// Where a table cannot be read or changed.
+    pub fn tend(&self) -> Result<Swept> {
+        sweep(&self.maps, Clock::read().now).map_err(|cause| Error::io(WHAT, cause))
+    }
+}
+
+const WHAT: &str = "tend the recorder's tables";
+
+/// How many sockets fit.
+fn capacity(maps: &Maps) -> io::Result<u64> {
+    Ok(maps.settings.get(&0)?.map_or(SOCKETS_MAX, |settings| settings.sockets).into())
 }
 
 /// What is known of the sockets after one look.
@@ -50,7 +99,8 @@ struct Looked {
     /// How many are charged to each user.
     held: BTreeMap<u32, u64>,
     all: u64,
-    processes: BTreeSet<u64>,
+    /// Named by them, in order.
+    processes: Vec<u64>,
 }
 
 fn sweep(maps: &Maps, now: u64) -> io::Result<Swept> {
@@ -61,10 +111,17 @@ fn sweep(maps: &Maps, now: u64) -> io::Result<Swept> {
         if record.closed != 0 {
             looked.closed.push((record.closed, *cookie, record.charged));
         }
-        looked.processes.extend(record.parties().map(|party| party.process));
+        for Party { process, .. } in record.parties() {
+            // Most are the last one's.
+            if process != 0 && !looked.processes.iter().rev().take(4).any(|last| *last == process) {
+                looked.processes.push(process);
+            }
+        }
     })?;
     looked.closed.sort_unstable();
-    let capacity = maps.settings.get(&0)?.map_or(SOCKETS_MAX, |settings| settings.sockets).into();
+    looked.processes.sort_unstable();
+    looked.processes.dedup();
+    let capacity = capacity(maps)?;
     let mut removed = Removed::default();
     for (cookie, user) in too_old(&mut looked, capacity, now) {
         if maps.sockets.remove(&cookie)? {
@@ -79,11 +136,12 @@ fn sweep(maps: &Maps, now: u64) -> io::Result<Swept> {
 fn too_old(looked: &mut Looked, capacity: u64, now: u64) -> Vec<(u64, u32)> {
     let newer_than = now.saturating_sub(CLOSED_FOR);
     let surplus = looked.closed.len().saturating_sub(usize::try_from(capacity / 2).unwrap_or(usize::MAX));
+    // Some time before it is half full, and well below that: so it is not soon half full again.
+    let least = if looked.all > capacity / 8 * 3 { capacity / 16 * 5 } else { u64::MAX };
     let mut gone = Vec::new();
     for (index, (closed, cookie, user)) in looked.closed.iter().enumerate() {
         let held = looked.held.entry(*user).or_default();
-        // Some time before it is half full: so there is room until the next time.
-        let is_over_its_share = looked.all > capacity / 8 * 3 && *held > capacity / 4;
+        let is_over_its_share = looked.all > least && *held > capacity / 16 * 3;
         if *closed < newer_than || index < surplus || is_over_its_share {
             *held = held.saturating_sub(1);
             looked.all -= 1;
@@ -93,12 +151,12 @@ fn too_old(looked: &mut Looked, capacity: u64, now: u64) -> Vec<(u64, u32)> {
     gone
 }
 
-fn sweep_processes(maps: &Maps, named: &BTreeSet<u64>, now: u64, removed: &mut Removed) -> io::Result<()> {
+fn sweep_processes(maps: &Maps, named: &[u64], now: u64, removed: &mut Removed) -> io::Result<()> {
     let before = now.saturating_sub(PROCESS_FOR);
     let mut unnamed = Vec::new();
     let mut paths = BTreeSet::new();
     maps.processes.each(|key, record| {
-        if record.seen < before && !named.contains(key) {
+        if record.seen < before && named.binary_search(key).is_err() {
             unnamed.push(*key);
         } else {
             paths.insert(record.path);
@@ -115,8 +173,10 @@ fn sweep_processes(maps: &Maps, named: &BTreeSet<u64>, now: u64, removed: &mut R
         }
     }
     let mut unnamed = Vec::new();
+    // Those of samples are named by no process.
+    let is_old = |seen: u32| u64::from(seen) * SECOND < before;
     maps.executables.each(|key, record| {
-        if !paths.contains(key) {
+        if !paths.contains(key) && is_old(record.seen) {
             unnamed.push((*key, record.charged));
         }
     })?;
@@ -128,7 +188,8 @@ fn sweep_processes(maps: &Maps, named: &BTreeSet<u64>, now: u64, removed: &mut R
         paths.insert(record.path);
     })?;
     for (key, user) in unnamed {
-        if !paths.contains(&key) && maps.executables.remove(&key)? {
+        let is_seen = maps.executables.get(&key)?.is_some_and(|record| !is_old(record.seen));
+        if !paths.contains(&key) && !is_seen && maps.executables.remove(&key)? {
             removed.add(user, |holding| &mut holding.executables);
         }
     }
@@ -190,12 +251,13 @@ mod tests {
 
     #[test]
     fn half_of_the_table_may_be_closed() {
-        let mut looked = looked(&[(1, 1, 0), (2, 2, 1), (3, 3, 0)], &[]);
-        assert_eq!(too_old(&mut looked, 4, 3), [(1, 0)]);
+        let closed: Vec<_> = (1..=9).map(|one| (one, one, u32::try_from(one).unwrap())).collect();
+        let mut looked = looked(&closed, &[]);
+        assert_eq!(too_old(&mut looked, 16, 9), [(1, 1)]);
     }
 
     #[test]
-    fn who_holds_more_than_a_quarter_gives_his_oldest_when_it_is_half_full() {
+    fn who_holds_nearly_a_quarter_gives_his_oldest_when_it_is_nearly_half_full() {
         let closed = [(1, 1, 7), (2, 2, 8), (3, 3, 7), (4, 4, 7), (5, 5, 8)];
         let mut half = looked(&closed, &[(7, 24)]);
         // 29 of 40, of which 27 are one user's; a quarter is 10.

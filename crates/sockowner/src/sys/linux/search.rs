@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use super::bpf::{Bpf, Seen};
 use super::door::Door;
 use super::process::Frame;
-use super::sockets::states;
 use super::subjects::{Subjects, cgroup_ids};
+use super::table::states;
 use super::users::Users;
 use super::walk::{Found, Walk};
 use super::{Proc, System};
@@ -63,7 +63,8 @@ impl<D: Door> System<D> {
         }
         std::thread::scope(|threads| {
             let states = states(scope);
-            let look = move || self.bpf().ok().map(|bpf| self.look_everywhere(bpf, &[], states));
+            let look =
+                move || self.bpf().ok().map(|bpf| self.look_everywhere(bpf, self.diag.netns(), &[], states));
             // Where no thread can be had, one looks after the other.
             let look = std::thread::Builder::new().spawn_scoped(threads, look).ok();
             let others = usize::from(look.is_some());
@@ -83,7 +84,7 @@ impl<D: Door> System<D> {
     pub(super) fn search(
         &self,
         proc: &Proc<D>,
-        subjects: &mut Subjects,
+        subjects: &mut Subjects<'_, D>,
         search: Search,
         seen: Option<Seen>,
         users: &Users<'_, D>,
@@ -140,7 +141,7 @@ impl<D: Door> System<D> {
             (Source::Proc, _) => false,
             (_, Some(bpf)) => bpf.is_ok(),
             (Source::Auto, None) => self.open_files().is_none_or(|files| files >= FEW_FILES),
-            (Source::Bpf, None) => true,
+            (source, None) => source == Source::Bpf,
         }
     }
 
@@ -156,7 +157,7 @@ impl<D: Door> System<D> {
     fn search_near(
         &self,
         &Ground { proc, frame, users, walk }: &Ground<'_, D>,
-        subjects: &Subjects,
+        subjects: &Subjects<'_, D>,
         so_far: &mut SoFar,
         gaps: &mut Vec<Gap>,
     ) -> Result<Option<Reach>> {
@@ -191,7 +192,7 @@ impl<D: Door> System<D> {
         &self,
         bpf: Option<&Bpf<D>>,
         ground: &Ground<'_, D>,
-        subjects: &mut Subjects,
+        subjects: &mut Subjects<'_, D>,
         so_far: SoFar,
         seen: Option<Seen>,
         gaps: &mut Vec<Gap>,
@@ -235,14 +236,15 @@ impl<D: Door> System<D> {
         &self,
         bpf: &Bpf<D>,
         ground: &Ground<'_, D>,
-        subjects: &mut Subjects,
+        subjects: &mut Subjects<'_, D>,
         wanted: &[u64],
         seen: Option<Seen>,
         gaps: &mut Vec<Gap>,
     ) -> Result<Found> {
         let Ground { proc, frame, users, walk } = ground;
+        let netns = self.diag.netns().filter(|_| subjects.are_of(self.diag.netns()));
         let look = |inodes: &[u64]| {
-            self.look_everywhere(bpf, inodes, 0)
+            self.look_everywhere(bpf, netns, inodes, 0)
                 .map_err(|cause| Error::io("look at all descriptors with a BPF iterator", cause))
         };
         let mut seen = seen.map_or_else(|| look(wanted), Ok)?;
@@ -282,7 +284,7 @@ impl<D: Door> System<D> {
     fn search_by_walk(
         &self,
         &Ground { proc, walk, .. }: &Ground<'_, D>,
-        subjects: &mut Subjects,
+        subjects: &mut Subjects<'_, D>,
         mut wanted: Vec<u64>,
         visited: &[u32],
         found: &mut Found,
@@ -325,7 +327,7 @@ impl<D: Door> System<D> {
     }
 
     /// Every process the caller can see, sorted.
-    fn pids(&self, proc: &Proc<D>) -> Result<Vec<u32>> {
+    pub(super) fn pids(&self, proc: &Proc<D>) -> Result<Vec<u32>> {
         let mut pids = Vec::new();
         // The kernel goes on where a directory was left, so each listing needs a directory of its own.
         let fresh = self.door.open_dir(&proc.dir, b".");
@@ -336,7 +338,7 @@ impl<D: Door> System<D> {
         Ok(pids)
     }
 
-    fn cgroup_members(&self, subjects: &Subjects, gaps: &mut Vec<Gap>) -> Vec<u32> {
+    fn cgroup_members(&self, subjects: &Subjects<'_, D>, gaps: &mut Vec<Gap>) -> Vec<u32> {
         let ids = cgroup_ids(&subjects.sockets);
         let paths = self.cgroups.paths(&self.door, ids, &BTreeSet::new(), gaps);
         let mut members: Vec<_> =
@@ -347,7 +349,7 @@ impl<D: Door> System<D> {
     }
 
     /// The processes whose directory belongs to a socket's user: an order to look in, nothing more.
-    fn same_user(&self, proc: &Proc<D>, pids: &[u32], subjects: &Subjects) -> Vec<u32> {
+    fn same_user(&self, proc: &Proc<D>, pids: &[u32], subjects: &Subjects<'_, D>) -> Vec<u32> {
         let uids: BTreeSet<_> = subjects.sockets.iter().filter_map(|socket| socket.uid).collect();
         let is_theirs = |pid: &u32| {
             self.door.stat(&proc.dir, pid.to_string().as_bytes()).is_ok_and(|dir| uids.contains(&dir.uid))

@@ -21,17 +21,20 @@ pub struct Shared {
 /// # Errors
 /// Where there is no such group, or a step is refused. Then nothing is shared.
 pub fn enable(group: &str) -> Result<()> {
+    let gid = gid_of("share with", group)?;
+    share::enable(gid).map_err(|refusal| refuse("share", refusal))
+}
+
+/// The number of a group that root names; `purpose` says what for.
+pub(super) fn gid_of(purpose: &str, group: &str) -> Result<u32> {
     let found =
         share::group(group).map_err(|cause| Error::io(format!("look up the group {group}"), cause))?;
-    let gid = found.ok_or_else(|| {
-        Error::new(
-            ErrorKind::NotFound,
-            format!(
-                "share with the group {group}: there is no such group; create it: groupadd --system {group}"
-            ),
-        )
-    })?;
-    share::enable(gid).map_err(|refusal| refuse("share", refusal))
+    found.ok_or_else(|| {
+        let why = format!(
+            "{purpose} the group {group}: there is no such group; create it: groupadd --system {group}"
+        );
+        Error::new(ErrorKind::NotFound, why)
+    })
 }
 
 /// Ends sharing; false where nothing was shared.

@@ -1,27 +1,20 @@
 //! Lists sockets, and looks one up.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use sockowner_wire::inet_diag::{
-    AF_INET, AF_INET6, AF_UNSPEC, Half, IPPROTO_TCP, IPPROTO_UDP, NO_COOKIE, Request, Row,
-};
+use sockowner_wire::inet_diag::{AF_UNSPEC, Half, IPPROTO_TCP, NO_COOKIE, Request, Row};
 
 use super::System;
 use super::diag::{Diag, Dump};
 use super::door::Door;
+use super::table::{Table, family_number, protocol_number, state, state_bits, tables};
 use crate::sys::{Scope, Sockets};
 use crate::{
-    Address, Endpoint, Error, ErrorKind, Family, Gap, GapReason, Interface, Protocol, Result, Socket, State,
+    Address, Endpoint, Error, ErrorKind, Family, Gap, GapReason, Interface, Protocol, Result, Socket,
 };
 
-/// `TCP_CLOSE`. UDP counts an unconnected socket as closed, TCP one that is bound and nothing more: the number 13 of
-/// `TCP_BOUND_INACTIVE` stands in requests alone.
-const CLOSED: u8 = 7;
 const SOURCE: &str = "sock_diag";
-/// `TCPF_BOUND_INACTIVE`.
-const BOUND: u32 = 1 << 13;
 /// With fewer TCP sockets in the network namespace one dump is as soon done as two halves.
 const HALVED: usize = 8192;
 /// Room is made for so many at once; more make room as they come.
@@ -32,11 +25,18 @@ const CONNECTED: u32 = !(1 << 10);
 impl<D: Door> System<D> {
     /// Every socket in `scope`.
     pub(crate) fn sockets(&self, scope: &Scope) -> Result<Sockets> {
-        self.sockets_on(scope, self.threads())
+        // To ask how many processors there are costs more than the sockets of one port do.
+        let threads = if scope.local_port == 0 { self.threads() } else { 1 };
+        self.sockets_on(scope, threads)
     }
 
     /// The same with so many threads at most.
     pub(super) fn sockets_on(&self, scope: &Scope, threads: usize) -> Result<Sockets> {
+        self.sockets_of(&self.diag, scope, threads)
+    }
+
+    /// The same of the network namespace that `diag` belongs to.
+    pub(super) fn sockets_of(&self, diag: &Diag<D>, scope: &Scope, threads: usize) -> Result<Sockets> {
         let mut sockets = Sockets::default();
         let mut failed = None;
         let mut read = 0;
@@ -46,7 +46,7 @@ impl<D: Door> System<D> {
                 read += 1;
                 continue;
             }
-            match self.dump_table(table, states, scope, threads) {
+            match self.dump_table(diag, table, states, scope, threads) {
                 Ok(dump) => {
                     read += 1;
                     take_dump(dump, &table.to_string(), &mut sockets);
@@ -55,7 +55,7 @@ impl<D: Door> System<D> {
                 Err(_) if table.family.is_none() => {
                     for family in Family::ALL {
                         let table = Table { family: Some(family), ..table };
-                        match self.dump_table(table, states, scope, threads) {
+                        match self.dump_table(diag, table, states, scope, threads) {
                             Ok(dump) => {
                                 read += 1;
                                 take_dump(dump, &table.to_string(), &mut sockets);
@@ -64,17 +64,27 @@ impl<D: Door> System<D> {
                         }
                     }
                 }
+                // What this kernel does not have has no sockets.
+                Err(error) if table.protocol == Protocol::Mptcp && self.lacks_mptcp(&error) => read += 1,
                 Err(error) => fail(table, error, &mut sockets, &mut failed),
             }
         }
-        self.name_interfaces(&mut sockets.list);
+        self.name_interfaces(diag, &mut sockets.list);
+        self.link_subflows(diag, scope, &mut sockets);
         match failed {
             Some(error) if read == 0 => Err(error),
             _ => Ok(sockets),
         }
     }
 
-    fn dump_table(&self, table: Table, states: u32, scope: &Scope, threads: usize) -> Result<Dump<Socket>> {
+    fn dump_table(
+        &self,
+        diag: &Diag<D>,
+        table: Table,
+        states: u32,
+        scope: &Scope,
+        threads: usize,
+    ) -> Result<Dump<Socket>> {
         let request = |half| Request::Dump {
             family: table.family.map_or(AF_UNSPEC, family_number),
             protocol: protocol_number(table.protocol),
@@ -83,26 +93,27 @@ impl<D: Door> System<D> {
             remote_port: scope.remote_port,
             half,
         };
-        let ask = |diag: &Diag<D>, half, expected| {
-            diag.dump(&self.door, &request(half), expected, |row| self.socket(table.protocol, row))
+        let ask = |asked: &Diag<D>, half, expected| {
+            asked.dump(&self.door, &request(half), expected, |row| self.socket(diag, table.protocol, row))
         };
         let is_one = scope.local_port != 0 || scope.remote_port != 0 || states & CONNECTED == 0;
         if table.protocol != Protocol::Tcp || is_one {
-            return ask(&self.diag, None, 0);
+            return ask(diag, None, 0);
         }
-        let in_use = self.tcp_in_use();
+        // Elsewhere it is not told how many there are.
+        let in_use = if diag.is_entered() { 0 } else { self.tcp_in_use() };
         if threads < 2 || in_use < HALVED {
-            return ask(&self.diag, None, in_use);
+            return ask(diag, None, in_use);
         }
         // Most of the time of a dump the kernel takes, and for two sockets it takes it on two processors.
-        let Ok(second) = self.diag.another(&self.door) else { return ask(&self.diag, None, in_use) };
+        let Ok(second) = diag.another(&self.door) else { return ask(diag, None, in_use) };
         std::thread::scope(|threads| {
             let odd = || ask(&second, Some(Half::Odd), in_use / 2);
             let Ok(odd) = std::thread::Builder::new().spawn_scoped(threads, odd) else {
-                return ask(&self.diag, None, in_use);
+                return ask(diag, None, in_use);
             };
             // The others are put behind these.
-            let even = ask(&self.diag, Some(Half::Even), in_use);
+            let even = ask(diag, Some(Half::Even), in_use);
             match odd.join() {
                 Ok(odd) => Ok(even?.and(odd?)),
                 Err(panic) => std::panic::resume_unwind(panic),
@@ -134,6 +145,15 @@ impl<D: Door> System<D> {
         if protocol != Protocol::Tcp {
             return Ok(None);
         }
+        let mut found = Sockets::default();
+        found.list.extend(self.exact_connection(local, remote)?);
+        let tables = [Protocol::Tcp, Protocol::Mptcp].map(|protocol| (protocol, Family::Ipv4)).to_vec();
+        self.link_subflows(&self.diag, &Scope { tables, ..Scope::default() }, &mut found);
+        Ok(found.list.pop())
+    }
+
+    /// The same, told as it is listed.
+    pub(super) fn exact_connection(&self, local: Address, remote: Address) -> Result<Option<Socket>> {
         let wanted = |ip: IpAddr, port| SocketAddr::new(ip.to_canonical(), port);
         let (local, remote) = (wanted(local.ip, local.port), wanted(remote.ip, remote.port));
         let request =
@@ -147,30 +167,47 @@ impl<D: Door> System<D> {
             wanted(row.local.ip(), row.local.port()) == local
                 && wanted(row.remote.ip(), row.remote.port()) == remote
         });
-        Ok(row.map(|row| self.named_socket(protocol, &row)))
+        Ok(row.map(|row| self.named_socket(&self.diag, Protocol::Tcp, &row)))
     }
 
     /// The same socket as it is now; `None` when it is gone.
-    pub(super) fn refresh(&self, socket: &Socket) -> Result<Option<Socket>> {
+    pub(super) fn refresh(&self, diag: &Diag<D>, socket: &Socket) -> Result<Option<Socket>> {
         let endpoint = socket.endpoint;
         let side = |address: Address| SocketAddr::new(address.ip, address.port);
         let nobody = match endpoint.family {
             Family::Ipv4 => SocketAddr::from(([0; 4], 0)),
             Family::Ipv6 => SocketAddr::from(([0; 16], 0)),
         };
+        let (own, peer) = (side(endpoint.local), endpoint.remote.map_or(nobody, side));
+        let is_same = |row: &Row| {
+            // MPTCP sockets of one listener share its cookie.
+            let is_other = || {
+                let has_other_file = socket.inode != 0 && socket.inode != row.inode.into();
+                has_other_file || (row.local, row.remote) != (own, peer)
+            };
+            row.cookie == socket.cookie && !(endpoint.protocol == Protocol::Mptcp && is_other())
+        };
+        let found = |row: Row| {
+            let now = self.named_socket(diag, endpoint.protocol, &row);
+            Some(Socket { is_subflow: socket.is_subflow, ..now })
+        };
         let request = Request::Exact {
             protocol: protocol_number(endpoint.protocol),
-            local: side(endpoint.local),
-            remote: endpoint.remote.map_or(nobody, side),
+            local: own,
+            remote: peer,
             interface: socket.interface.map_or(0, |interface| interface.index()),
             cookie: socket.cookie,
         };
-        let row = self.diag.exact(&self.door, &request)?;
-        if let Some(row) = row.filter(|row| row.cookie == socket.cookie) {
-            return Ok(Some(self.named_socket(endpoint.protocol, &row)));
+        // An MPTCP socket is not looked up by its addresses.
+        let row = match endpoint.protocol {
+            Protocol::Mptcp => None,
+            _ => diag.exact(&self.door, &request)?,
+        };
+        if let Some(row) = row.filter(is_same) {
+            return Ok(found(row));
         }
         // A lookup reaches one of a group, and nothing that is only bound: look for the cookie among all of the port.
-        let dump = self.diag.dump(
+        let dump = diag.dump(
             &self.door,
             &Request::Dump {
                 family: family_number(endpoint.family),
@@ -183,19 +220,19 @@ impl<D: Door> System<D> {
             0,
             |row| *row,
         )?;
-        let row = dump.rows.into_iter().rfind(|row| row.cookie == socket.cookie);
-        Ok(row.map(|row| self.named_socket(endpoint.protocol, &row)))
+        let row = dump.rows.into_iter().rfind(|row| is_same(row));
+        Ok(row.and_then(found))
     }
 
-    fn named_socket(&self, protocol: Protocol, row: &Row) -> Socket {
-        let mut socket = [self.socket(protocol, row)];
-        self.name_interfaces(&mut socket);
+    fn named_socket(&self, diag: &Diag<D>, protocol: Protocol, row: &Row) -> Socket {
+        let mut socket = [self.socket(diag, protocol, row)];
+        self.name_interfaces(diag, &mut socket);
         let [socket] = socket;
         socket
     }
 
     /// The socket of a row; interfaces have their numbers alone.
-    fn socket(&self, protocol: Protocol, row: &Row) -> Socket {
+    fn socket(&self, diag: &Diag<D>, protocol: Protocol, row: &Row) -> Socket {
         let interface = (row.interface != 0).then(|| Interface::new(row.interface, None));
         let address = |side: SocketAddr| {
             let mut address = Address::from(side);
@@ -214,7 +251,7 @@ impl<D: Door> System<D> {
                 has_peer.then(|| address(row.remote)),
             ),
             interface,
-            netns: self.diag.netns(),
+            netns: diag.netns(),
             inode: row.inode.into(),
             cookie: row.cookie,
             // Without a file the kernel fills in 0, which is nobody's.
@@ -223,6 +260,8 @@ impl<D: Door> System<D> {
                 .filter(|&uid| Some(uid) != self.unmapped_uid()),
             cgroup: row.cgroup,
             v6only: row.v6only,
+            is_subflow: false,
+            told: (),
         }
     }
 
@@ -231,13 +270,12 @@ impl<D: Door> System<D> {
     }
 
     /// Asks for the names of interfaces, each once. One that is gone keeps its number.
-    fn name_interfaces(&self, sockets: &mut [Socket]) {
+    fn name_interfaces(&self, diag: &Diag<D>, sockets: &mut [Socket]) {
         let mut names = BTreeMap::new();
         let named = |interface: &mut Interface| {
             let index = interface.index();
             *interface = *names.entry(index).or_insert_with(|| {
-                let name = self
-                    .diag
+                let name = diag
                     .with_socket(&self.door, |socket| self.door.interface_name(socket, index))
                     .ok()
                     .and_then(std::result::Result::ok);
@@ -258,11 +296,15 @@ impl<D: Door> System<D> {
 fn take_dump(dump: Dump<Socket>, table: &str, into: &mut Sockets) {
     let mut list = dump.rows;
     // A dump may repeat a row while the table changes. Of two the later one is right. Sockets are large and seldom
-    // repeated: they are sorted only where that is needed.
+    // repeated: they are sorted only where that is needed. MPTCP sockets of one listener share its cookie.
     if has_repeated(list.iter().map(|socket| socket.cookie)) {
+        let identity = |socket: &Socket| {
+            let Endpoint { protocol, local, remote, .. } = socket.endpoint;
+            (socket.cookie, (protocol == Protocol::Mptcp).then_some((socket.inode, local, remote)))
+        };
         list.reverse();
-        list.sort_by_key(|socket| socket.cookie);
-        list.dedup_by_key(|socket| socket.cookie);
+        list.sort_by_key(identity);
+        list.dedup_by_key(|socket| identity(socket));
     }
     if into.list.is_empty() {
         into.list = list;
@@ -282,98 +324,13 @@ fn fail(table: Table, error: Error, sockets: &mut Sockets, failed: &mut Option<E
     failed.get_or_insert(error.context(format!("read the {table} sockets")));
 }
 
-/// What one dump tells.
-#[derive(Clone, Copy, Debug)]
-struct Table {
-    protocol: Protocol,
-    /// `None` for both.
-    family: Option<Family>,
-}
-
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.family {
-            Some(family) => write!(f, "{} {family}", self.protocol),
-            None => write!(f, "{}", self.protocol),
-        }
-    }
-}
-
-/// The tables to read: both families of TCP are one.
-fn tables(scope: &Scope) -> Vec<Table> {
-    let has = |family| scope.tables.contains(&(Protocol::Tcp, family));
-    let both = Family::ALL.into_iter().all(has);
-    let mut tables: Vec<_> = scope
-        .tables
-        .iter()
-        .filter(|(protocol, _)| !(both && *protocol == Protocol::Tcp))
-        .map(|&(protocol, family)| Table { protocol, family: Some(family) })
-        .collect();
-    if both {
-        tables.insert(0, Table { protocol: Protocol::Tcp, family: None });
-    }
-    tables
-}
-
-/// The state that the kernel's number stands for.
-pub(super) fn state(protocol: Protocol, number: u8, has_peer: bool) -> State {
-    match (protocol, number) {
-        (Protocol::Udp, CLOSED) => State::UNCONNECTED,
-        // With a peer it is a connection that was reset and keeps the port it had asked for.
-        (Protocol::Tcp, CLOSED) if !has_peer => State::BOUND,
-        (_, number) => State::from_linux(number),
-    }
-}
-
 fn has_repeated(cookies: impl Iterator<Item = u64>) -> bool {
     let mut cookies: Vec<_> = cookies.collect();
     cookies.sort_unstable();
     cookies.windows(2).any(|two| two[0] == two[1])
 }
 
-const fn family_number(family: Family) -> u8 {
-    match family {
-        Family::Ipv4 => AF_INET,
-        Family::Ipv6 => AF_INET6,
-    }
-}
-
-const fn protocol_number(protocol: Protocol) -> u8 {
-    match protocol {
-        Protocol::Tcp => IPPROTO_TCP,
-        Protocol::Udp => IPPROTO_UDP,
-    }
-}
-
-/// One bit for each state, as the kernel numbers them for this protocol. Bits that an older kernel does not know it
-/// ignores.
-fn state_bits(protocol: Protocol, states: &[State]) -> u32 {
-    if states.is_empty() {
-        return u32::MAX;
-    }
-    let number = |state: &State| match (protocol, *state) {
-        (Protocol::Udp, State::UNCONNECTED) => Some(CLOSED),
-        (Protocol::Udp, State::ESTABLISHED) => Some(State::ESTABLISHED.number()),
-        (Protocol::Udp, _) | (Protocol::Tcp, State::UNCONNECTED) => None,
-        // What is closed is listed while it is bound.
-        (Protocol::Tcp, State::CLOSE) => Some(State::BOUND.number()),
-        (Protocol::Tcp, state) => Some(state.number()),
-    };
-    states.iter().filter_map(number).filter(|&number| number < 32).fold(0, |bits, number| bits | 1 << number)
-}
-
-/// The states in `scope` as the kernel numbers them in the socket itself; 0 for all.
-pub(super) fn states(scope: &Scope) -> u32 {
-    if scope.states.is_empty() {
-        return 0;
-    }
-    let bits = scope.tables.iter().map(|&(protocol, _)| state_bits(protocol, &scope.states));
-    let bits = bits.fold(0, |all, bits| all | bits);
-    // The number 13 is for requests alone.
-    bits & !BOUND | u32::from(bits & BOUND != 0) << CLOSED
-}
-
-fn gap_reason(error: &Error) -> GapReason {
+pub(super) fn gap_reason(error: &Error) -> GapReason {
     match error.kind() {
         ErrorKind::NotPermitted => GapReason::NotPermitted,
         ErrorKind::Malformed => GapReason::Malformed,

@@ -3,19 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::System;
+use super::diag::Diag;
 use super::door::Door;
 use crate::sys::Scope;
-use crate::{Result, Socket};
+use crate::{Protocol, Result, Socket};
 
 /// Beyond this many, sockets without a holder are looked at again in one listing rather than one by one.
 const SINGLY: usize = 64;
 
 /// Sockets while their owners are looked for. They are many and large: what is learned of them is kept beside them.
 #[derive(Debug)]
-pub(super) struct Subjects {
+pub(super) struct Subjects<'a, D: Door> {
     pub(super) sockets: Vec<Socket>,
     /// One for each.
     pub(super) marks: Vec<Mark>,
+    /// Of other network namespaces: those in which sockets can be looked up.
+    entered: &'a [Diag<D>],
 }
 
 /// What became of a socket.
@@ -26,10 +29,15 @@ pub(super) struct Mark {
     pub(super) gone: bool,
 }
 
-impl Subjects {
-    pub(super) fn new(sockets: Vec<Socket>) -> Self {
+impl<'a, D: Door> Subjects<'a, D> {
+    pub(super) fn new(sockets: Vec<Socket>, entered: &'a [Diag<D>]) -> Self {
         let marks = vec![Mark::default(); sockets.len()];
-        Self { sockets, marks }
+        Self { sockets, marks, entered }
+    }
+
+    /// All of them are of this network namespace.
+    pub(super) fn are_of(&self, netns: Option<u64>) -> bool {
+        self.sockets.iter().all(|socket| socket.netns == netns)
     }
 
     /// Inode numbers of the sockets for which a file stands that somebody could hold, sorted.
@@ -76,20 +84,15 @@ impl<D: Door> System<D> {
     /// look at processes: what is closed while they are looked at has no holder in the end, and is not open either.
     pub(super) fn look_again(
         &self,
-        subjects: &mut Subjects,
+        subjects: &mut Subjects<'_, D>,
         unheld: &[u64],
         may_be_hidden: bool,
     ) -> Result<()> {
-        let (mut open, abroad): (Vec<_>, Vec<_>) = subjects
-            .iter_mut()
-            .filter(|(socket, _)| unheld.binary_search(&socket.inode).is_ok())
-            .partition(|(socket, _)| socket.netns == self.diag.netns());
-        // Of another network namespace sock_diag knows nothing here: it was held, and nobody has it now.
-        for (_, mark) in abroad {
-            mark.gone = true;
-        }
+        let entered = subjects.entered;
+        let mut open: Vec<_> =
+            subjects.iter_mut().filter(|(socket, _)| unheld.binary_search(&socket.inode).is_ok()).collect();
         if open.len() <= SINGLY {
-            return self.refresh_each(open.into_iter());
+            return self.refresh_each(open.into_iter(), entered);
         }
         if may_be_hidden {
             // Most of them are other users': what they are now does not change the answer.
@@ -97,23 +100,46 @@ impl<D: Door> System<D> {
         }
         let tables: BTreeSet<_> =
             open.iter().map(|(socket, _)| (socket.endpoint.protocol, socket.endpoint.family)).collect();
-        let now = self.sockets(&Scope { tables: tables.into_iter().collect(), ..Scope::default() })?;
-        let now: BTreeMap<_, _> =
-            now.list.into_iter().map(|socket| ((socket.endpoint.protocol, socket.cookie), socket)).collect();
+        let scope = Scope { tables: tables.into_iter().collect(), ..Scope::default() };
+        let places: BTreeSet<_> = open.iter().map(|(socket, _)| socket.netns).collect();
+        let key = |socket: &Socket| {
+            let protocol = socket.endpoint.protocol;
+            // MPTCP sockets of one listener share its cookie.
+            let inode = if protocol == Protocol::Mptcp { socket.inode } else { 0 };
+            (socket.netns, protocol, socket.cookie, inode)
+        };
+        let mut now = BTreeMap::new();
+        for diag in [&self.diag].into_iter().chain(entered).filter(|diag| places.contains(&diag.netns())) {
+            let listed = self.sockets_of(diag, &scope, self.threads())?;
+            now.extend(listed.list.into_iter().map(|socket| (key(&socket), socket)));
+        }
         for (socket, mark) in &mut open {
-            let key = (socket.endpoint.protocol, socket.cookie);
-            mark.become_now(socket, now.get(&key).cloned());
+            mark.become_now(socket, now.get(&key(socket)).cloned());
         }
         Ok(())
     }
 
-    pub(super) fn refresh_each<'a>(
+    /// Looks sockets up that may be old.
+    pub(super) fn refresh_all(&self, subjects: &mut Subjects<'_, D>) -> Result<()> {
+        let entered = subjects.entered;
+        self.refresh_each(subjects.iter_mut(), entered)
+    }
+
+    /// What can look the socket up.
+    fn diag_of<'a>(&'a self, socket: &Socket, entered: &'a [Diag<D>]) -> Option<&'a Diag<D>> {
+        [&self.diag].into_iter().chain(entered).find(|diag| diag.netns() == socket.netns)
+    }
+
+    fn refresh_each<'a>(
         &self,
         subjects: impl Iterator<Item = (&'a mut Socket, &'a mut Mark)>,
+        entered: &[Diag<D>],
     ) -> Result<()> {
         for (socket, mark) in subjects {
+            // In a namespace that was not entered nothing can be looked up.
+            let Some(diag) = self.diag_of(socket, entered) else { continue };
             let now = self
-                .refresh(socket)
+                .refresh(diag, socket)
                 .map_err(|error| error.context(format!("look up {}", socket.endpoint)))?;
             mark.become_now(socket, now);
         }

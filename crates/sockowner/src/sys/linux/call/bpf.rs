@@ -340,8 +340,8 @@ fn load_loader(insns: &[u8], map: &OwnedFd) -> io::Result<OwnedFd> {
     unsafe { descriptor(PROG_LOAD, &mut request, 144) }
 }
 
-/// Runs the loader program on `context`, which it changes.
-fn run(loader: &OwnedFd, context: &mut [u8]) -> io::Result<()> {
+/// Runs the loader program, or another that is run so, on `context`, which it changes.
+pub(super) fn run(loader: &OwnedFd, context: &mut [u8]) -> io::Result<()> {
     let mut request = Request::default();
     request.set(0, raw(loader));
     request.set(40, length(context.len())?);

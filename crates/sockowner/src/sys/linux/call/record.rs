@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountFlags, UnmountFlags};
 use sockowner_wire::record::{
-    Counters, ExecutableRecord, Holding, LAYOUT, ProcessRecord, Settings, SocketRecord,
+    ComponentRecord, Counters, ExecutableRecord, Holding, LAYOUT, ModuleRecord, ProcessRecord, Settings,
+    SocketRecord,
 };
 
 pub(crate) use super::record_load::{Hook, OBJECTS, Object};
@@ -15,7 +16,7 @@ pub(crate) use super::record_map::{Map, PerProcessor};
 
 use super::bpf::{is_bpf_fs, is_roots, pin};
 use super::record_load::{self, MAPS, attach, detach};
-use super::record_map::{self, open_pinned};
+use super::record_map::open_pinned;
 use super::share::{ignore_missing, make_dir, open_dir, step};
 use crate::sys::linux::door::Refusal;
 
@@ -40,6 +41,8 @@ const NAMES: [&CStr; MAPS] = [
     c"total_removed",
     c"settings",
     c"counters",
+    c"components",
+    c"modules",
     c"heritage",
 ];
 const PRIVATE: [&CStr; 3] = [c"walks", c"blank", c"heritage"];
@@ -62,6 +65,8 @@ pub(crate) struct Maps {
     pub(crate) total_removed: Map<u32, Holding>,
     pub(crate) settings: Map<u32, Settings>,
     pub(crate) counters: PerProcessor,
+    pub(crate) components: Map<u32, ComponentRecord>,
+    pub(crate) modules: Map<u32, ModuleRecord>,
 }
 
 /// What became of a hook.
@@ -73,8 +78,8 @@ pub(crate) struct Attached {
 
 /// Begins to record, or goes on with what is there: what is attached stays so, what is missing is tried.
 pub(crate) fn start(gid: u32, first_use: bool, sizes: Sizes) -> Step<Vec<Attached>> {
-    let mut ids = match open_kept() {
-        Ok(ids) => ids,
+    let mut kept = match open_kept() {
+        Ok(kept) => kept,
         // Whoever may not even look at what is noted may not throw it away.
         Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied) => {
             return Err(Refusal { step: "open what is recorded already", error });
@@ -82,7 +87,7 @@ pub(crate) fn start(gid: u32, first_use: bool, sizes: Sizes) -> Step<Vec<Attache
         // What another version has left is of no use.
         Err(_) => None,
     };
-    if ids.is_none() {
+    if kept.is_none() {
         stop()?;
     }
     let mut states = Vec::new();
@@ -91,7 +96,7 @@ pub(crate) fn start(gid: u32, first_use: bool, sizes: Sizes) -> Step<Vec<Attache
             object.hooks.iter().try_for_each(|hook| release(hook.name))?;
             continue;
         }
-        states.extend(start_object(object, &mut ids, gid, sizes)?);
+        states.extend(start_object(object, &mut kept, gid, sizes)?);
     }
     Ok(states)
 }
@@ -108,7 +113,7 @@ pub(crate) struct Sizes {
 
 fn start_object(
     object: &'static Object,
-    ids: &mut Option<[u32; MAPS]>,
+    kept: &mut Option<Vec<OwnedFd>>,
     gid: u32,
     sizes: Sizes,
 ) -> Step<Vec<Attached>> {
@@ -117,7 +122,7 @@ fn start_object(
         let attached = |hook| Attached { hook, refused: refused.map(Refusal::to_string) };
         Ok(object.hooks.iter().map(attached).collect())
     };
-    if ids.is_some() && object.hooks.iter().all(is_there) {
+    if kept.is_some() && object.hooks.iter().all(is_there) {
         return all(None);
     }
     let root = match object.root() {
@@ -125,12 +130,13 @@ fn start_object(
         Err(refusal) => return all(Some(&refusal)),
     };
     let capacities = [sizes.sockets, sizes.processes, sizes.executables];
-    let loaded = match record_load::load(object, ids.as_ref(), capacities) {
+    let loaded = match record_load::load(object, kept.as_deref().unwrap_or_default(), &capacities) {
         Ok(loaded) => loaded,
         Err(refusal) => return all(Some(&refusal)),
     };
-    if ids.is_none() {
-        *ids = Some(keep(&loaded.maps, gid, sizes)?);
+    if kept.is_none() {
+        keep(&loaded.maps, gid, sizes)?;
+        *kept = Some(loaded.maps);
     }
     let attached = object.hooks.iter().zip(&loaded.programs).map(|(hook, program)| {
         if is_there(hook) {
@@ -144,8 +150,8 @@ fn start_object(
     Ok(attached.collect())
 }
 
-/// Makes the file system and pins the maps; returns their ids.
-fn keep(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<[u32; MAPS]> {
+/// Makes the file system and pins the maps.
+fn keep(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<()> {
     let run = open_dir(CWD, RUN).map_err(step("open /run"))?;
     let parent = make_dir(&run, PARENT).map_err(|error| Refusal { step: "create /run/sockowner", error })?;
     make_dir(&parent, MOUNT).map_err(|error| Refusal { step: "create /run/sockowner/record", error })?;
@@ -158,7 +164,7 @@ fn keep(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<[u32; MAPS]> {
     })
 }
 
-fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<[u32; MAPS]> {
+fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<()> {
     let refuse = |error| Refusal { step: "prepare the maps", error };
     let settings: Map<u32, Settings> = Map::new(maps[9].try_clone().map_err(refuse)?).map_err(refuse)?;
     let set = Settings {
@@ -167,6 +173,7 @@ fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<[u32; MAPS]> {
         processes: sizes.processes,
         executables: sizes.executables,
         started: sizes.now,
+        ..Settings::default()
     };
     settings.set(&0, &set).map_err(refuse)?;
     let root = open_dir(CWD, MOUNT_PATH).map_err(step("open /run/sockowner/record"))?;
@@ -176,9 +183,7 @@ fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<[u32; MAPS]> {
         rustix::fs::mkdirat(&root, dir, mode(0o700)).map_err(step("create a directory for pins"))?;
     }
     let shown = open_dir(&root, MAPS_DIR).map_err(step("open the directory of maps"))?;
-    let mut ids = [0; MAPS];
-    for ((map, name), id) in maps.iter().zip(NAMES).zip(&mut ids) {
-        *id = record_map::info(map).map_err(refuse)?.id;
+    for (map, name) in maps.iter().zip(NAMES) {
         let is_private = PRIVATE.contains(&name);
         pin_at(map, if is_private { OWN_DIR } else { MAPS_DIR }, name)?;
         if !is_private {
@@ -191,8 +196,7 @@ fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<[u32; MAPS]> {
     rustix::fs::chownat(&root, MAPS_DIR, Some(Uid::ROOT), Some(Gid::from_raw(gid)), AtFlags::empty())
         .map_err(step("give the directory its group"))?;
     rustix::fs::chmodat(&root, MAPS_DIR, mode(DIR_MODE.1), AtFlags::empty())
-        .map_err(step("give the directory its permissions"))?;
-    Ok(ids)
+        .map_err(step("give the directory its permissions"))
 }
 
 fn path(dir: &CStr, name: &CStr) -> io::Result<CString> {
@@ -209,18 +213,19 @@ fn open_link(name: &CStr) -> io::Result<OwnedFd> {
     open_pinned(&path(OWN_DIR, name)?, false)
 }
 
-/// The ids of the maps that are kept; `None` where nothing is, an error where it is not what this version makes.
-fn open_kept() -> io::Result<Option<[u32; MAPS]>> {
+/// The maps that are kept; `None` where nothing is, an error where it is not what this version makes.
+pub(super) fn open_kept() -> io::Result<Option<Vec<OwnedFd>>> {
     if open_mount()?.is_none() {
         return Ok(None);
     }
-    open_maps(false)?;
-    let mut ids = [0; MAPS];
-    for (name, id) in NAMES.into_iter().zip(&mut ids) {
+    open_maps(true)?;
+    // What a program does to a map does not depend on how its descriptor was opened, and to open it for more takes the right
+    // to write to what is nobody's to write.
+    let open = |name: &CStr| {
         let dir = if PRIVATE.contains(&name) { OWN_DIR } else { MAPS_DIR };
-        *id = record_map::info(&open_pinned(&path(dir, name)?, false)?)?.id;
-    }
-    Ok(Some(ids))
+        open_pinned(&path(dir, name)?, true)
+    };
+    NAMES.into_iter().map(open).collect::<io::Result<_>>().map(Some)
 }
 
 /// The BPF file system; `None` where none is mounted.
@@ -266,6 +271,8 @@ fn open_maps(for_reading: bool) -> io::Result<Maps> {
         total_removed: Map::new(open(c"total_removed")?)?,
         settings: Map::new(open(c"settings")?)?,
         counters: PerProcessor::new(open(c"counters")?)?,
+        components: Map::new(open(c"components")?)?,
+        modules: Map::new(open(c"modules")?)?,
     };
     match maps.settings.get(&0)? {
         Some(settings) if settings.layout == LAYOUT => Ok(maps),
@@ -326,6 +333,8 @@ impl Maps {
             self.total_removed.fd(),
             self.settings.fd(),
             self.counters.fd(),
+            self.components.fd(),
+            self.modules.fd(),
         ];
         maps.into_iter().map(memlock).sum()
     }

@@ -12,7 +12,7 @@ use sockowner_wire::mounts;
 use super::bpf::{Request, bpf, descriptor, owned, raw, run_skeleton};
 use crate::sys::linux::door::Refusal;
 
-type Skeleton = (&'static [u8], &'static [u8]);
+pub(super) type Skeleton = (&'static [u8], &'static [u8]);
 
 const RECORD: Skeleton = (include_bytes!("../bpf/record.insns"), include_bytes!("../bpf/record.data"));
 const STATE: Skeleton =
@@ -21,19 +21,23 @@ const USE: Skeleton = (include_bytes!("../bpf/record_use.insns"), include_bytes!
 
 /// Commands of bpf(2).
 const MAP_CREATE: i32 = 0;
-const MAP_GET_FD_BY_ID: u32 = 14;
 const RAW_TRACEPOINT_OPEN: c_int = 17;
 const LINK_CREATE: c_int = 28;
 const LINK_DETACH: c_int = 34;
-/// The number of the helper bpf_sys_bpf (`linux/bpf.h`).
+/// The numbers of the helpers bpf_sys_bpf and bpf_sys_close (`linux/bpf.h`).
 const HELPER_SYS_BPF: i32 = 166;
+const HELPER_SYS_CLOSE: i32 = 168;
 
 /// What is loaded together, or not at all.
 #[derive(Debug)]
 pub(crate) struct Object {
-    skeleton: Skeleton,
-    /// Its programs, in the skeleton's order.
+    pub(super) skeleton: Skeleton,
+    /// How many maps it has: those of `bpf/recorder_maps.h`, and further ones.
+    pub(super) maps: usize,
+    /// Its programs that are attached, in the skeleton's order.
     pub(crate) hooks: &'static [Hook],
+    /// How many follow that are not.
+    pub(super) others: usize,
     /// Asked for expressly.
     pub(crate) is_first_use: bool,
 }
@@ -55,17 +59,19 @@ enum Place {
     Tracepoint,
 }
 
-const fn cgroup(name: &'static CStr, kind: u32, lacking: &'static str) -> Hook {
+pub(super) const fn cgroup(name: &'static CStr, kind: u32, lacking: &'static str) -> Hook {
     Hook { name, place: Place::Cgroup(kind), lacking }
 }
 
-const fn tracepoint(name: &'static CStr, lacking: &'static str) -> Hook {
+pub(super) const fn tracepoint(name: &'static CStr, lacking: &'static str) -> Hook {
     Hook { name, place: Place::Tracepoint, lacking }
 }
 
 pub(crate) static OBJECTS: [Object; 3] = [
     Object {
         skeleton: RECORD,
+        maps: MAPS,
+        others: 0,
         is_first_use: false,
         hooks: &[
             cgroup(c"sock_create", 2, "creators and creation times"),
@@ -80,11 +86,15 @@ pub(crate) static OBJECTS: [Object; 3] = [
     },
     Object {
         skeleton: STATE,
+        maps: MAPS,
+        others: 0,
         is_first_use: false,
         hooks: &[tracepoint(c"inet_sock_set_state", "listeners, and connections that nobody accepted yet")],
     },
     Object {
         skeleton: USE,
+        maps: MAPS,
+        others: 0,
         is_first_use: true,
         hooks: &[
             tracepoint(c"sock_recv_length", "who first received on a connection"),
@@ -94,50 +104,47 @@ pub(crate) static OBJECTS: [Object; 3] = [
 ];
 
 /// How many maps every object has (`bpf/recorder_maps.h`).
-pub(super) const MAPS: usize = 12;
+pub(super) const MAPS: usize = 14;
 /// `struct bpf_loader_ctx` before them, and one of them.
 const HEADER_LEN: usize = 24;
 const SLOT_LEN: usize = 16;
 
-/// An object's maps and programs.
+/// What was loaded of an object.
 pub(super) struct Loaded {
+    /// Those that it made.
     pub(super) maps: Vec<OwnedFd>,
+    /// Those that are attached, then the others.
     pub(super) programs: Vec<OwnedFd>,
 }
 
-/// Loads an object; onto the maps with these ids, else with its own, of which the first hold `capacities` entries.
-pub(super) fn load(
-    object: &Object,
-    maps: Option<&[u32; MAPS]>,
-    capacities: [u32; 3],
-) -> Result<Loaded, Refusal> {
-    let size = HEADER_LEN + MAPS * SLOT_LEN + object.hooks.len() * 4;
+/// Loads an object: its first maps are those that are `given`, the rest it makes, the first of them with `capacities`.
+pub(super) fn load(object: &Object, given: &[OwnedFd], capacities: &[u32]) -> Result<Loaded, Refusal> {
+    let programs = object.hooks.len() + object.others;
+    let size = HEADER_LEN + object.maps * SLOT_LEN + programs * 4;
     let mut context = vec![0; size];
     set(&mut context, 0, u32::try_from(size).unwrap_or(0));
-    let (mut insns, mut data) = (object.skeleton.0.to_vec(), object.skeleton.1.to_vec());
-    match maps {
-        Some(ids) => reuse(&mut insns, &mut data, ids)
-            .ok_or_else(|| refuse("put maps into a skeleton", io::ErrorKind::InvalidData.into()))?,
-        None => capacities
-            .iter()
-            .enumerate()
-            .for_each(|(index, capacity)| set(&mut context, HEADER_LEN + index * SLOT_LEN + 4, *capacity)),
+    let mut insns = object.skeleton.0.to_vec();
+    for (index, capacity) in (given.len()..object.maps).zip(capacities) {
+        set(&mut context, HEADER_LEN + index * SLOT_LEN + 4, *capacity);
     }
-    run_skeleton((&insns, &data), &mut context).map_err(|refusal| match refusal.step {
+    reuse(&mut insns, given)
+        .ok_or_else(|| refuse("put maps into a skeleton", io::ErrorKind::InvalidData.into()))?;
+    run_skeleton((&insns, object.skeleton.1), &mut context).map_err(|refusal| match refusal.step {
         "load the BPF iterators" => Refusal { step: "load the programs", ..refusal },
         _ => refusal,
     })?;
     let take = |at: usize| owned(get(&context, at));
-    let maps: Vec<_> = (0..MAPS).map(|index| take(HEADER_LEN + index * SLOT_LEN)).collect();
+    // Of those that were given the slots name the caller's own descriptors.
+    let maps: Vec<_> = (given.len()..object.maps).map(|index| take(HEADER_LEN + index * SLOT_LEN)).collect();
     let programs: Vec<_> =
-        (0..object.hooks.len()).map(|index| take(HEADER_LEN + MAPS * SLOT_LEN + index * 4)).collect();
+        (0..programs).map(|index| take(HEADER_LEN + object.maps * SLOT_LEN + index * 4)).collect();
     Ok(Loaded {
         maps: maps.into_iter().collect::<Result<_, _>>()?,
         programs: programs.into_iter().collect::<Result<_, _>>()?,
     })
 }
 
-fn refuse(step: &'static str, error: io::Error) -> Refusal {
+pub(super) fn refuse(step: &'static str, error: io::Error) -> Refusal {
     Refusal { step, error }
 }
 
@@ -149,30 +156,55 @@ fn get(bytes: &[u8], at: usize) -> i32 {
     bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_ne_bytes)
 }
 
-/// Has a skeleton's loader open maps where it would create them: both are one system call, whose command is a constant in
-/// `insns` and whose argument is in `data`.
-fn reuse(insns: &mut [u8], data: &mut [u8], ids: &[u32; MAPS]) -> Option<()> {
-    // r1 = command; r2 = argument, of two instructions; r3 = its size; call. Of each instruction the first two bytes say
-    // what is done with which registers, the last four are its number.
-    const CALL: [(usize, [u8; 2]); 5] =
-        [(0, [0xb7, 0x01]), (8, [0x18, 0x62]), (16, [0, 0]), (24, [0xb7, 0x03]), (32, [0x85, 0])];
-    let mut ids = ids.iter();
-    let calls = (0..insns.len() / 8).map(|index| index * 8);
-    for at in calls {
-        let is_call = CALL
-            .iter()
-            .all(|(offset, code)| insns.get(at + offset..at + offset + 2).is_some_and(|bytes| bytes == code));
-        if !is_call || get(insns, at + 36) != HELPER_SYS_BPF || get(insns, at + 4) != MAP_CREATE {
-            continue;
-        }
-        // `map_id`, `next_id`, `open_flags`.
-        let argument = usize::try_from(get(insns, at + 20)).ok()?;
-        data.get_mut(argument..argument + 12)?.fill(0);
-        set(data, argument, *ids.next()?);
-        set(insns, at + 4, MAP_GET_FD_BY_ID);
-        set(insns, at + 28, 12);
+/// What an instruction does, with which registers: its first two bytes. Its last four are its number.
+type Code = [u8; 2];
+
+/// r1 = the command; r2 = its argument, of two instructions; r3 = the argument's size; call.
+const SYS_BPF: [Code; 5] = [[0xb7, 0x01], [0x18, 0x62], [0, 0], [0xb7, 0x03], [0x85, 0]];
+/// r0 = the address of a descriptor, of two instructions; r1 = the descriptor; where that is more than 0: r9 = r1; call.
+const SYS_CLOSE: [Code; 6] = [[0x18, 0x60], [0, 0], [0x61, 0x01], [0xd5, 0x01], [0xbf, 0x19], [0x85, 0]];
+/// r0 = a number; and go on.
+const SET: Code = [0xb7, 0x00];
+const NOTHING: Code = [0x05, 0x00];
+const INSN_LEN: usize = 8;
+
+/// Has a skeleton's loader use these maps where it would make its first ones: the descriptor takes the place of the system
+/// call. Nor does the loader close them where something fails later: they stay the caller's.
+fn reuse(insns: &mut [u8], given: &[OwnedFd]) -> Option<()> {
+    let mut made = calls(insns, &SYS_BPF)
+        .into_iter()
+        .filter(|at| get(insns, at + 36) == HELPER_SYS_BPF && get(insns, at + 4) == MAP_CREATE)
+        .collect::<Vec<_>>()
+        .into_iter();
+    let closes = calls(insns, &SYS_CLOSE);
+    for (index, map) in given.iter().enumerate() {
+        // The loader's own table of maps is where its data begin, 4 bytes each.
+        let place = i32::try_from(index * 4).ok()?;
+        let is_its =
+            |at: &&usize| get(insns, **at + 12) == place && get(insns, **at + 44) == HELPER_SYS_CLOSE;
+        let (at, close) = (made.next()?, *closes.iter().find(is_its)?);
+        replace(insns, at, SET, raw(map));
+        (1..SYS_BPF.len()).for_each(|insn| replace(insns, at + insn * INSN_LEN, NOTHING, 0));
+        replace(insns, close + 5 * INSN_LEN, SET, 0);
     }
-    ids.next().is_none().then_some(())
+    Some(())
+}
+
+/// Where these instructions stand.
+fn calls(insns: &[u8], codes: &[Code]) -> Vec<usize> {
+    let is_one = |at: &usize| {
+        let mut places = codes.iter().enumerate();
+        places.all(|(index, code)| {
+            insns.get(at + index * INSN_LEN..).is_some_and(|insn| insn.starts_with(code))
+        })
+    };
+    (0..insns.len()).step_by(INSN_LEN).filter(is_one).collect()
+}
+
+fn replace(insns: &mut [u8], at: usize, code: Code, number: u32) {
+    insns[at..at + INSN_LEN].fill(0);
+    insns[at..at + 2].copy_from_slice(&code);
+    set(insns, at + 4, number);
 }
 
 impl Object {
@@ -256,16 +288,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_object_has_its_maps_where_they_are_looked_for() {
-        let ids: [u32; MAPS] = std::array::from_fn(|index| 7000 + u32::try_from(index).unwrap());
-        for object in &OBJECTS {
-            let (mut insns, mut data) = (object.skeleton.0.to_vec(), object.skeleton.1.to_vec());
-            reuse(&mut insns, &mut data, &ids).unwrap();
-            assert_ne!(insns, object.skeleton.0);
-            // There is nothing left to be put in.
-            assert_eq!(reuse(&mut insns, &mut data, &ids), None);
-            let changed = |id: &u32| data.windows(4).any(|bytes| bytes == id.to_ne_bytes());
-            assert!(ids.iter().all(changed));
+    fn every_object_takes_maps_that_are_there() {
+        let given: Vec<OwnedFd> =
+            (0..MAPS).map(|_| OwnedFd::from(std::fs::File::open("/dev/null").unwrap())).collect();
+        for object in OBJECTS.iter().chain(&super::super::sample::OBJECTS) {
+            let left = |insns: &[u8]| {
+                let made = calls(insns, &SYS_BPF).into_iter().filter(|at| get(insns, at + 4) == MAP_CREATE);
+                made.count()
+            };
+            let mut insns = object.skeleton.0.to_vec();
+            assert_eq!(left(&insns), object.maps);
+            reuse(&mut insns, &given).unwrap();
+            assert_eq!(left(&insns), object.maps - MAPS);
+            for map in &given {
+                let fd = raw(map).to_ne_bytes();
+                let set = insns.chunks(INSN_LEN).filter(|insn| insn.starts_with(&SET) && insn[4..] == fd);
+                assert_eq!(set.count(), 1);
+            }
+            // There is no place for more than it has.
+            let more: Vec<OwnedFd> = (0..=object.maps).map(|_| given[0].try_clone().unwrap()).collect();
+            assert_eq!(reuse(&mut object.skeleton.0.to_vec(), &more), None);
         }
     }
 }

@@ -19,8 +19,9 @@ const OBJ_GET: c_int = 7;
 const OBJ_GET_INFO_BY_FD: c_int = 15;
 const MAP_LOOKUP_AND_DELETE_ELEM: c_int = 21;
 const MAP_LOOKUP_BATCH: c_int = 24;
-/// `BPF_MAP_TYPE_HASH`, `_ARRAY`, `_PERCPU_ARRAY`, `BPF_F_RDONLY` (`linux/bpf.h`).
+/// `BPF_MAP_TYPE_HASH`, `_LRU_HASH`, `_ARRAY`, `_PERCPU_ARRAY`, `BPF_F_RDONLY` (`linux/bpf.h`).
 const HASH: u32 = 1;
+const LRU_HASH: u32 = 9;
 const ARRAY: u32 = 2;
 const PERCPU_ARRAY: u32 = 6;
 const RDONLY: u32 = 1 << 3;
@@ -28,6 +29,8 @@ const RDONLY: u32 = 1 << 3;
 const PROCESSORS_MAX: usize = 8192;
 /// How many entries are read at once; a bucket that has more asks for more.
 const BATCH: usize = 1024;
+/// How often a call is made again that did not get a lock.
+const AGAIN: u32 = 8;
 
 /// A map whose keys and values have these types.
 #[derive(Debug)]
@@ -44,8 +47,8 @@ pub(crate) struct PerProcessor(OwnedFd);
 #[repr(C)]
 #[derive(Default, Clone, Copy, FromBytes, IntoBytes)]
 pub(super) struct Info {
-    kind: u32,
-    pub(super) id: u32,
+    pub(super) kind: u32,
+    id: u32,
     key_size: u32,
     value_size: u32,
     pub(super) max_entries: u32,
@@ -74,6 +77,19 @@ pub(super) fn info(map: &OwnedFd) -> io::Result<Info> {
     Ok(info)
 }
 
+/// Calls again where a lock of the map was not to be had. Since 6.15 the kernel gives one up after a quarter of a second,
+/// for which a virtual machine's processor can be away while it has the lock.
+fn patiently<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..AGAIN {
+        match call() {
+            Err(error)
+                if matches!(error.raw_os_error(), Some(libc::ETIMEDOUT | libc::EDEADLK | libc::EBUSY)) => {}
+            done => return done,
+        }
+    }
+    call()
+}
+
 fn other_layout() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it is another version's")
 }
@@ -83,7 +99,7 @@ impl<K: IntoBytes + FromBytes + Immutable + Copy, V: FromBytes + IntoBytes + Imm
     pub(super) fn new(fd: OwnedFd) -> io::Result<Self> {
         let info = info(&fd)?;
         let sizes = (info.key_size as usize, info.value_size as usize);
-        if !matches!(info.kind, HASH | ARRAY) || sizes != (size_of::<K>(), size_of::<V>()) {
+        if !matches!(info.kind, HASH | LRU_HASH | ARRAY) || sizes != (size_of::<K>(), size_of::<V>()) {
             return Err(other_layout());
         }
         Ok(Self { fd, kind: PhantomData })
@@ -114,7 +130,7 @@ impl<K: IntoBytes + FromBytes + Immutable + Copy, V: FromBytes + IntoBytes + Imm
         request.point(16, value.as_mut_bytes().as_mut_ptr().addr());
         // SAFETY: the command reads the map's key size at `key` and writes its value size at `value`: `new` established
         // that these are the sizes of K and V. Both outlive the call, and any bytes are a V.
-        match unsafe { bpf(command, &mut request, 32) } {
+        match patiently(|| unsafe { bpf(command, &mut request, 32) }) {
             Ok(_) => Ok(Some(value)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -127,14 +143,14 @@ impl<K: IntoBytes + FromBytes + Immutable + Copy, V: FromBytes + IntoBytes + Imm
         request.point(16, value.as_bytes().as_ptr().addr());
         // SAFETY: BPF_MAP_UPDATE_ELEM reads the map's key size at `key` and its value size at `value`: `new` established
         // that these are the sizes of K and V. Both outlive the call.
-        unsafe { bpf(MAP_UPDATE_ELEM, &mut request, 32) }.map(drop)
+        patiently(|| unsafe { bpf(MAP_UPDATE_ELEM, &mut request, 32) }).map(drop)
     }
 
     /// Removes an element; false where there is none.
     pub(crate) fn remove(&self, key: &K) -> io::Result<bool> {
         let mut request = self.element(key);
         // SAFETY: BPF_MAP_DELETE_ELEM reads the map's key size at `key`: `new` established that it is the size of K.
-        match unsafe { bpf(MAP_DELETE_ELEM, &mut request, 32) } {
+        match patiently(|| unsafe { bpf(MAP_DELETE_ELEM, &mut request, 32) }) {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -157,7 +173,7 @@ impl<K: IntoBytes + FromBytes + Immutable + Copy, V: FromBytes + IntoBytes + Imm
         loop {
             let mut keys = vec![K::new_zeroed(); room];
             let mut values = vec![V::new_zeroed(); room];
-            match self.batch(&mut position, &mut keys, &mut values) {
+            match patiently(|| self.batch(&mut position, &mut keys, &mut values)) {
                 // A bucket has more than there is room for, and nothing was copied.
                 Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < BATCH << 8 => room *= 2,
                 Err(error) => return Err(error),
@@ -240,5 +256,28 @@ impl PerProcessor {
             dropped: sum.dropped + one.dropped,
             refused: sum.refused + one.refused,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often it is called that fails so, and what comes of it.
+    fn called(fails: &[i32]) -> (usize, Option<i32>) {
+        let mut count = 0;
+        let result = patiently(|| {
+            count += 1;
+            fails.get(count - 1).map_or(Ok(()), |error| Err(io::Error::from_raw_os_error(*error)))
+        });
+        (count, result.err().and_then(|error| error.raw_os_error()))
+    }
+
+    #[test]
+    fn what_got_no_lock_is_called_again() {
+        assert_eq!(called(&[]), (1, None));
+        assert_eq!(called(&[libc::ETIMEDOUT, libc::EDEADLK, libc::EBUSY]), (4, None));
+        assert_eq!(called(&[libc::EBUSY, libc::EPERM]), (2, Some(libc::EPERM)));
+        assert_eq!(called(&[libc::ETIMEDOUT; 20]), (9, Some(libc::ETIMEDOUT)));
     }
 }

@@ -1,0 +1,36 @@
+//! Windows: nothing is asked. An administrator sees more than others, and not everything either.
+
+/// What this program may do, as far as it decides which advice is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    User,
+    /// Under Wine everybody is an administrator: what is not seen only Linux can show.
+    Wine,
+}
+
+impl Rights {
+    /// How to see what is not seen with these.
+    pub(crate) fn advice(self) -> String {
+        match self {
+            Self::User => "run as administrator to see more".to_owned(),
+            Self::Wine => "ask `sockowner` of Linux, as root, to see more".to_owned(),
+        }
+    }
+
+    pub(crate) fn own() -> Self {
+        // Wine tells its programs where it lies. Whoever sets that himself gets another advice, and nothing more.
+        let is_wine = ["WINELOADER", "WINECONFIGDIR"].iter().any(|name| std::env::var_os(name).is_some());
+        if is_wine { Self::Wine } else { Self::User }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_to_become_the_administrator_that_he_is_under_wine() {
+        assert_eq!(Rights::User.advice(), "run as administrator to see more");
+        assert!(!Rights::Wine.advice().contains("administrator"));
+    }
+}

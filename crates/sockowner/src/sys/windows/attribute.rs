@@ -1,0 +1,274 @@
+//! Puts sockets and processes together, and says why where there is no owner.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::door::Door;
+use super::processes::Processes;
+use super::services;
+use super::wine::bridge::{Native, Owner};
+use super::wine::holders::{Answer, Held, Holders as WineHolders};
+use super::{Seen, System};
+use crate::sys::{Scope, Search};
+use crate::{
+    Attribution, Endpoint, Entry, Executable, Gap, GapReason, Holder, Holders, Manager, Owning, Process,
+    Reach, Reason, Record, RecordedOwner, Result, RoleKind, Service, Socket, StartTime, State,
+};
+
+impl<D: Door> System<D> {
+    /// One entry for each socket, in order.
+    pub(crate) fn attribute(
+        &self,
+        sockets: Vec<Socket>,
+        search: Search,
+        _: Option<Seen>,
+    ) -> Result<(Vec<Entry>, Vec<Gap>)> {
+        if search == Search::Never {
+            return Ok((
+                sockets.into_iter().map(|socket| entry(socket, Attribution::NotAsked)).collect(),
+                vec![],
+            ));
+        }
+        let (sockets, marks): (Vec<_>, Vec<_>) = if search == Search::Nearest {
+            self.refreshed(sockets)?.into_iter().unzip()
+        } else {
+            sockets.into_iter().map(|socket| (socket, Mark::default())).unzip()
+        };
+        let mut processes = Processes::new(&self.door);
+        let mut gaps = Vec::new();
+        let attributions = if self.door.is_wine() {
+            self.under_wine(&sockets, &mut processes, &mut gaps)
+        } else {
+            sockets.iter().map(|socket| by_row(&mut processes, socket)).collect()
+        };
+        let is_wine = self.door.is_wine();
+        let entries = sockets.into_iter().zip(marks).zip(attributions).map(|((socket, mark), found)| {
+            let found = if mark.gone { Some(Attribution::Unattributed(Reason::Gone)) } else { found };
+            let found = found.unwrap_or(Attribution::Unattributed(Reason::NoHolder));
+            let service = service(&mut processes, &socket, &found, is_wine);
+            Entry { changed: mark.changed, service, ..entry(socket, found) }
+        });
+        let entries: Vec<_> = entries.collect();
+        gaps.extend(processes.gaps());
+        if self.options.command_lines {
+            gaps.push(Gap::new("processes", "arguments", GapReason::Unsupported, 1));
+        }
+        Ok((entries, gaps))
+    }
+
+    /// Each socket as it is now, by one listing. It is the same if its addresses are, and what its row says of its owner: it
+    /// has no number of its own.
+    fn refreshed(&self, sockets: Vec<Socket>) -> Result<Vec<(Socket, Mark)>> {
+        let tables: BTreeSet<_> =
+            sockets.iter().map(|socket| (socket.endpoint.protocol, socket.endpoint.family)).collect();
+        let now = self.sockets(&Scope { tables: tables.into_iter().collect(), ..Scope::default() })?.list;
+        // There a row's pid is that of whoever used the socket last.
+        let is_wine = self.door.is_wine();
+        let refreshed = |socket: Socket| match now.iter().find(|now| is_same(now, &socket, is_wine)) {
+            Some(now) => {
+                let changed = now.endpoint != socket.endpoint;
+                (now.clone(), Mark { changed, gone: false })
+            }
+            None => (socket, Mark { changed: false, gone: true }),
+        };
+        Ok(sockets.into_iter().map(refreshed).collect())
+    }
+
+    /// Under Wine rows have no pid, or that of a process that used the socket, by whatever handle: so all are looked for
+    /// among the handles of all processes, and that pid counts only where these were looked at and none has it.
+    fn under_wine(
+        &self,
+        sockets: &[Socket],
+        processes: &mut Processes<'_, D>,
+        gaps: &mut Vec<Gap>,
+    ) -> Vec<Option<Attribution>> {
+        let looked = self.door.wine_holders();
+        let has_looked = looked.is_ok();
+        let holders = looked.unwrap_or_else(|error| {
+            let gap = Gap::new("wine", format!("handles: {error:#}"), error.gap_reason(), 1);
+            WineHolders::new(Vec::new(), vec![gap])
+        });
+        let asked: Vec<_> = sockets.iter().collect();
+        let mut unclear = 0;
+        let held = sockets.iter().zip(holders.answers(&asked)).map(|(socket, answer)| {
+            let held = match answer {
+                Answer::Held(held) => held.iter().filter_map(|held| holder(processes, held)).collect(),
+                Answer::Nobody if has_looked => used_by(processes, socket).into_iter().collect(),
+                Answer::Nobody => Vec::new(),
+                // Somebody has it, so it is not asked about further.
+                Answer::Unclear => {
+                    unclear += 1;
+                    return Some(Attribution::Unattributed(Reason::NotPermitted));
+                }
+            };
+            Holders::new(held, Reach::Host).map(Attribution::Held)
+        });
+        let mut attributions: Vec<_> = held.collect();
+        if unclear > 0 {
+            gaps.push(Gap::new("wine", "sockets of one name", GapReason::Changed, unclear));
+        }
+        let reason = if holders.gaps.is_empty() { Reason::NoVisibleHolder } else { Reason::NotPermitted };
+        gaps.extend(holders.gaps);
+        let mut open: Vec<_> = sockets
+            .iter()
+            .zip(&mut attributions)
+            .filter(|(socket, found)| found.is_none() && socket.endpoint.state != State::TIME_WAIT)
+            .collect();
+        if open.is_empty() {
+            return attributions;
+        }
+        let unheld: Vec<_> = open.iter().map(|(socket, _)| *socket).collect();
+        let natives = self.natives(&unheld, gaps).into_iter().map(Some).chain(std::iter::repeat(None));
+        for ((_, found), native) in open.iter_mut().zip(natives) {
+            **found = Some(match native {
+                Some(Ok(native)) => Holders::new([native_holder(native)], Reach::Host)
+                    .map_or(Attribution::Unattributed(reason), Attribution::Held),
+                // Linux knows of native programs alone.
+                Some(Err(Reason::NoVisibleHolder)) | None => Attribution::Unattributed(reason),
+                Some(Err(why)) => Attribution::Unattributed(why),
+            });
+        }
+        attributions
+    }
+
+    /// Who owns these native sockets, one answer for each; none at all where there is no bridge.
+    fn natives(&self, sockets: &[&Socket], gaps: &mut Vec<Gap>) -> Vec<Owner> {
+        let count = u64::try_from(sockets.len()).unwrap_or(u64::MAX);
+        match self.door.native_owners(sockets) {
+            Ok(Some(natives)) => return natives,
+            Ok(None) => {
+                gaps.push(Gap::new("wine", "sockets of native programs", GapReason::Unsupported, count));
+            }
+            Err(error) => {
+                let object = format!("sockets of native programs: {error:#}");
+                gaps.push(Gap::new("wine", object, error.gap_reason(), count));
+            }
+        }
+        Vec::new()
+    }
+
+    /// One for each entry, in order: who the system says bound it, else its primary owner.
+    #[expect(clippy::unused_self, reason = "the backend's contract")]
+    pub(crate) fn owning(&self, entries: &[Entry]) -> Vec<Option<Owning>> {
+        let owning = |entry: &Entry| {
+            let (process, _) = entry.attribution.primary_owner()?;
+            let caller = match &entry.attribution {
+                Attribution::Recorded(owner) => Some(owner.role),
+                _ => None,
+            };
+            Some(Owning { process: Arc::clone(process), caller, component: false })
+        };
+        entries.iter().map(owning).collect()
+    }
+}
+
+/// The owner that the row names; `None` where it names nobody.
+fn by_row<D: Door>(processes: &mut Processes<'_, D>, socket: &Socket) -> Option<Attribution> {
+    let row = &socket.told.row;
+    if row.pid == 0 {
+        return None;
+    }
+    let process = match processes.of(row.pid) {
+        Ok(process) => process,
+        Err(reason) => return Some(Attribution::Unattributed(reason)),
+    };
+    let was_there = match row.bound_at {
+        0 => was_listed(&process, socket),
+        bound_at => process.start.ticks <= bound_at,
+    };
+    // Else his number was another's then.
+    if !was_there {
+        return Some(Attribution::Unattributed(Reason::Gone));
+    }
+    Some(Attribution::Recorded(RecordedOwner { process, role: RoleKind::Binder, exited: false }))
+}
+
+/// The service that bound the socket, by the tag in its row. Wine keeps none: there it is that of the owner, if he has one.
+fn service<D: Door>(
+    processes: &mut Processes<'_, D>,
+    socket: &Socket,
+    found: &Attribution,
+    is_wine: bool,
+) -> Option<Arc<Service>> {
+    let (owner, _) = found.primary_owner()?;
+    if is_wine {
+        return owner.service.clone();
+    }
+    let tag = services::tag(socket.told.row.info[0])?;
+    processes.service(owner, tag)
+}
+
+fn holder<D: Door>(processes: &mut Processes<'_, D>, held: &Held) -> Option<Holder> {
+    let process = processes.of(held.pid).ok().filter(|process| process.start.ticks == held.created)?;
+    Some(Holder { process, tid: held.pid, fd: i32::try_from(held.handle).unwrap_or(-1) })
+}
+
+/// The process that the row names: Wine saw it use the socket. By which handle is not known.
+fn used_by<D: Door>(processes: &mut Processes<'_, D>, socket: &Socket) -> Option<Holder> {
+    let process = processes.of(socket.told.row.pid).ok()?;
+    if process.pid == 0 || !was_listed(&process, socket) {
+        return None;
+    }
+    Some(Holder { tid: process.pid, process, fd: -1 })
+}
+
+/// The process was there when the socket was listed: the number in its row was his, and no earlier process's.
+fn was_listed(process: &Process, socket: &Socket) -> bool {
+    process.start.ticks < socket.told.listed_at
+}
+
+fn native_holder(native: Native) -> Holder {
+    let executable = native.path.map(|path| Executable { path, verified: false, deleted: false, file: None });
+    let service = native.service.map(|name| Arc::new(Service { name, manager: Manager::System, uid: None }));
+    let process = Process {
+        pid: native.pid,
+        start: StartTime { ticks: native.start_ticks, time: None },
+        parent: 0,
+        comm: native.name.clone(),
+        name: native.name,
+        executable,
+        uid: None,
+        user: None,
+        service,
+        container: None,
+        command_line: None,
+        pidfd_inode: None,
+        kernel_thread: false,
+    };
+    let pid = process.pid;
+    Holder { process: Arc::new(process), tid: pid, fd: -1 }
+}
+
+/// What became of a socket since it was listed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    /// It is in another state.
+    changed: bool,
+    gone: bool,
+}
+
+fn is_same(now: &Socket, before: &Socket, any_owner: bool) -> bool {
+    let name = |socket: &Socket| {
+        let Endpoint { protocol, local, remote, .. } = socket.endpoint;
+        (protocol, local, remote, socket.told.row.bound_at)
+    };
+    let (owner_now, owner_before) = (now.told.row.pid, before.told.row.pid);
+    // A connection that lingers after it was closed is nobody's any more.
+    name(now) == name(before) && (any_owner || owner_now == owner_before || owner_now == 0)
+}
+
+fn entry(socket: Socket, attribution: Attribution) -> Entry {
+    Entry {
+        socket,
+        user: None,
+        cgroup: None,
+        service: None,
+        container: None,
+        attribution,
+        candidates: Arc::default(),
+        record: Record::Nowhere,
+        netns_name: None,
+        matched: None,
+        changed: false,
+    }
+}
