@@ -78,11 +78,11 @@ pub(super) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// The C library's headers for this word size are installed.
+/// The libraries' headers for this word size are installed. In C++ <stdlib.h> is of that language's own library.
 fn has_headers(compiler: &str, bits: &str) -> Result<(), String> {
     let language = if compiler.ends_with("++") { "c++" } else { "c" };
     let probe = scratch().join("probe.h");
-    std::fs::write(&probe, "#include <sys/socket.h>\n#include <stddef.h>\n")
+    std::fs::write(&probe, "#include <sys/socket.h>\n#include <stddef.h>\n#include <stdlib.h>\n")
         .map_err(|error| error.to_string())?;
     let mut command = Command::new(compiler);
     command.args([bits, "-fsyntax-only", "-x", language]).arg(&probe);
