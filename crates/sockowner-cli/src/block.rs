@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 use sockowner::Endpoint;
 
+use crate::address;
 use crate::text::wrap;
 
 const HEAD: Style = Style::new().bold();
@@ -27,7 +28,7 @@ impl<'a, W: Write> Block<'a, W> {
 
     /// The line that names the endpoint.
     pub(crate) fn head(&mut self, endpoint: &Endpoint) -> io::Result<()> {
-        writeln!(self.out, "{HEAD}{endpoint}{HEAD:#}")
+        writeln!(self.out, "{HEAD}{}{HEAD:#}", address::endpoint(endpoint))
     }
 
     /// A value of the system, which is never divided.

@@ -6,7 +6,7 @@ mod closed;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use sockowner::{Address, Endpoint, Filter, Pattern, Query, Snapshot};
+use sockowner::{Address, Endpoint, Filter, Interface, Pattern, Query, Snapshot};
 
 use crate::args::{General, Who};
 use crate::explain::Page;
@@ -149,12 +149,18 @@ fn is_to(endpoint: &Endpoint, wanted: &str) -> bool {
     is_protocol && forms.iter().any(|form| form == wanted)
 }
 
-/// An address as a shell takes it: brackets are a glob there, but not to those of Windows.
+/// An address as a shell takes it. An interface whose name cannot be shown as it is stands there by its number.
 fn operand(address: &Address) -> String {
+    let mut address = *address;
+    address.zone = address.zone.map(|zone| {
+        let is_plain = zone.name().is_none_or(|name| shown(name) == name);
+        if is_plain { zone } else { Interface::new(zone.index(), None) }
+    });
     quoted(&address.to_string())
 }
 
-fn quoted(text: &str) -> String {
+/// One word as a shell takes it: brackets are a glob there, but not to those of Windows.
+pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
     if cfg!(target_os = "linux") && !text.chars().all(is_plain) {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -211,6 +217,15 @@ mod tests {
         let local = if cfg!(windows) { "[::1]:4000" } else { "'[::1]:4000'" };
         assert_eq!(operand(&endpoint.local), local);
         assert_eq!(operand(&endpoint.remote.unwrap()), "1.2.3.4:443");
+    }
+
+    #[test]
+    fn an_interface_of_a_name_that_deceives_is_told_by_its_number() {
+        for (name, expected) in [("a,b", "[::1%a,b]:4000"), ("\x1b]0;x", "[::1%7]:4000")] {
+            let mut local = connection("1.2.3.4:443").local;
+            local.zone = Some(Interface::new(7, Some(name)));
+            assert_eq!(operand(&local).trim_matches('\''), expected);
+        }
     }
 
     #[cfg(target_os = "linux")]

@@ -10,7 +10,7 @@ use sockowner::Entry;
 
 use super::value::{Value, value};
 use crate::field::Field;
-use crate::text;
+use crate::{address, text};
 
 /// Writes `fields` of `entries`, one record after the other.
 pub(super) fn write<'a>(
@@ -38,8 +38,8 @@ fn written(value: Value<'_>) -> Cow<'_, str> {
         Value::Nothing => "".into(),
         Value::Number(number) => itoa::Buffer::new().format(number).to_owned().into(),
         Value::Flag(flag) => if flag { "true" } else { "false" }.into(),
-        Value::Address(address) => address.to_string().into(),
-        Value::Host(address) => address.host().to_string().into(),
+        Value::Address(address) => address::text(address).into(),
+        Value::Host(address) => address::host(address).into(),
         Value::Text(text) if text.starts_with(['=', '+', '-', '@']) => text::quoted(text.as_bytes()).into(),
         Value::Text(text) => text,
     }

@@ -3,9 +3,9 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use sockowner_testkit::Actor;
-use sockowner_testkit::Requirement::{Cgroup2, OtherUser};
+use sockowner_testkit::Requirement::{Cgroup2, Interface, OtherUser};
 use sockowner_testkit::cgroup::Scratch;
+use sockowner_testkit::{Actor, netns};
 
 use super::machine::WEB;
 use super::program::{Answer, PublicCopy, answer, ask, program, public_dir};
@@ -14,6 +14,7 @@ tests! {
     Alone no_value_is_a_formula_to_a_spreadsheet;
     Alone no_name_does_anything_to_a_terminal needs Cgroup2, OtherUser;
     Alone no_cgroup_does_anything_to_a_terminal needs Cgroup2;
+    Alone no_interface_does_anything_to_a_terminal needs Interface;
 }
 
 /// As bytes, and as they are shown.
@@ -129,4 +130,39 @@ fn no_cgroup_does_anything_to_a_terminal() {
         assert!(page.stdout().contains(&format!("\n  cgroup      {shown} (id ")), "{}", page.stdout());
         assert_eq!(ask(&["--json"]).endpoints()[0]["cgroup"]["path"], path);
     }
+}
+
+/// Who makes a user namespace names interfaces as he likes.
+fn no_interface_does_anything_to_a_terminal() {
+    let index = netns::add_dummy("\x1b]0;x,\u{9b}y", &["fe80::1/64"]).unwrap();
+    let actor = Actor::spawn();
+    let at = |port: u16| format!("[fe80::1%{index}]:{port}");
+    actor.tcp_listen(at(9));
+    let bound = actor.udp_bind(at(4712));
+    actor.udp_connect(bound.fd, at(4799));
+    let host = r#"fe80::1%"\x1b]0;x,\u{9b}y""#;
+    let (table, page) = (ask(&[]), ask(&["who", ":4712"]));
+    for (answer, shown) in [
+        (&table, format!("[{host}]:9  ")),
+        (&table, format!("[{host}]:4712  [{host}]:4799  ")),
+        (&ask(&["-o", "local_address,local_port"]), format!("{host}  ")),
+        (&page, format!("udp [{host}]:4712 -> [{host}]:4799 ESTABLISHED\n")),
+        (&page, format!("bound to interface {}\n", &host["fe80::1%".len()..])),
+    ] {
+        answer.assert_complete();
+        assert_harmless(answer);
+        assert!(answer.stdout().contains(&shown), "{shown}: {}", answer.stdout());
+    }
+    let records = ask(&["--csv", "--no-header", "-t", "-o", "local,local_address"]);
+    records.assert_complete();
+    assert_harmless(&records);
+    assert_eq!(records.csv()[0], vec![&*format!("[{host}]:9"), host]);
+    assert_harmless(&ask(&["--json"]));
+
+    let hint = ask(&["who", "udp/:4799"]);
+    assert_harmless(&hint);
+    let words = [at(4712), at(4799)];
+    let told = format!("1 connection: sockowner who '{}' '{}'\n", words[0], words[1]);
+    assert!(hint.stderr().ends_with(&told), "{}", hint.stderr());
+    ask(&["who", &words[0], &words[1]]).assert_complete();
 }
