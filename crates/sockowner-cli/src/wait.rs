@@ -8,6 +8,7 @@ use sockowner::{Pattern, Query};
 use crate::args::{General, List, Wait};
 use crate::messages::{say, say_what_is_missing};
 use crate::text::shown;
+use crate::who::sides;
 use crate::{Status, list, netns, output};
 
 /// Between two looks. One takes a few dozen microseconds: no process is looked at.
@@ -17,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) fn run(asked: &Wait, general: &General) -> anyhow::Result<Status> {
     let pattern: Pattern = asked.endpoint.parse()?;
     let written = pattern.to_string();
-    if written.contains(',') {
+    if sides(&written).1.is_some() {
         bail!("wait for {}: a connection does not listen; name one side", shown(&written));
     }
     let query = netns::open(Query::builder().source(general.source.into()), general)?;

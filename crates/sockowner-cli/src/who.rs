@@ -41,7 +41,20 @@ pub(crate) fn run(asked: &Who, general: &General) -> anyhow::Result<Status> {
 
 /// A pattern as the command line takes it: two sides are two words.
 fn as_written(pattern: &Pattern) -> String {
-    pattern.to_string().replacen(',', " ", 1)
+    let written = pattern.to_string();
+    match sides(&written) {
+        (local, Some(remote)) => format!("{local} {remote}"),
+        (_, None) => written,
+    }
+}
+
+/// Both sides of a pattern in its printed form. An interface's name, in brackets, may hold a comma too.
+pub(crate) fn sides(written: &str) -> (&str, Option<&str>) {
+    let is_outside = |at: &usize| written[..*at].rfind('[') <= written[..*at].rfind(']');
+    match written.match_indices(',').map(|(at, _)| at).find(is_outside) {
+        Some(at) => (&written[..at], Some(&written[at + 1..])),
+        None => (written, None),
+    }
 }
 
 /// It is asked of every network namespace.
@@ -118,7 +131,7 @@ fn show(snapshot: &Snapshot, pattern: &Pattern, asked: &Who, general: &General) 
 /// Tells of connections *to* what was asked for: their local side is another.
 fn as_remote(query: &Query, pattern: &Pattern, everywhere: bool, place: &str) -> Option<String> {
     let wanted = pattern.to_string();
-    if wanted.contains(',') {
+    if sides(&wanted).1.is_some() {
         return None;
     }
     // It is a hint: where it cannot be had, nothing is lost.
@@ -208,7 +221,9 @@ mod tests {
     fn two_sides_are_two_words() {
         let pattern = Pattern::connection("tcp/:2024", "[::1]:1").unwrap();
         assert_eq!(as_written(&pattern), "tcp/:2024 [::1]:1");
-        assert_eq!(as_written(&":22".parse().unwrap()), ":22");
+        for one in [":22", "[fe80::1%a,b]:22"] {
+            assert_eq!(as_written(&one.parse().unwrap()), one);
+        }
     }
 
     #[test]

@@ -233,7 +233,7 @@ impl FromStr for Pattern {
 
     /// `[tcp/|udp/|mptcp/]ADDRESS:PORT`, the address left out for any; two of them with `,` or `->` for a connection.
     fn from_str(text: &str) -> Result<Self> {
-        match text.split_once("->").or_else(|| text.split_once(',')) {
+        match parted(text) {
             Some((local, remote)) => Self::connection(local.trim(), remote.trim()),
             None if text.ends_with('-') => Self::connection(text, ""),
             None => Self::one_sided(text.trim()),
@@ -263,6 +263,16 @@ impl fmt::Display for Side {
             Some(IpAddr::V6(ip)) => write!(f, "[{ip}{zone}]:{}", self.port),
         }
     }
+}
+
+/// Both sides, where `->` or else `,` parts them. In brackets neither does: the name of an interface may hold them.
+fn parted(text: &str) -> Option<(&str, &str)> {
+    let is_outside = |at: &usize| text[..*at].rfind('[') <= text[..*at].rfind(']');
+    let find = |separator: &str| {
+        let at = text.match_indices(separator).map(|(at, _)| at).find(is_outside)?;
+        Some((&text[..at], &text[at + separator.len()..]))
+    };
+    find("->").or_else(|| find(","))
 }
 
 fn invalid(text: &str, why: &str) -> Error {
@@ -349,6 +359,9 @@ mod tests {
             "127.0.0.1:5432",
             "[::1]:80",
             "[fe80::1%eth0]:22",
+            "[fe80::1%a,b]:22",
+            "[fe80::1%a->b]:22",
+            "[fe80::1%a,b]:22,[fe80::2%c,d]:23",
             "tcp/:53",
             "udp/[::]:53",
             "mptcp/:443",
@@ -358,6 +371,8 @@ mod tests {
             assert_eq!(text.parse::<Pattern>().unwrap().to_string(), text);
         }
         assert_eq!("1.2.3.4:1->5.6.7.8:2".parse::<Pattern>().unwrap().to_string(), "1.2.3.4:1,5.6.7.8:2");
+        let zoned = "[fe80::1%a,b]:1->[fe80::1%c->d]:2".parse::<Pattern>().unwrap();
+        assert_eq!(zoned.to_string(), "[fe80::1%a,b]:1,[fe80::1%c->d]:2");
         assert_eq!("*:22".parse::<Pattern>().unwrap(), Pattern::port(22));
     }
 
@@ -375,6 +390,7 @@ mod tests {
             (":+1", "the port '+1' is not a number from 1 to 65535"),
             ("::1:80", "an IPv6 address is written in brackets, as in '[::1]:80'"),
             ("[::1]", "it has no ':PORT' after the address"),
+            ("[::1],[::2]:80", "it has no ':PORT' after the address"),
             ("[::1%]:80", "the zone after '%' is empty"),
             ("[::g]:80", "'::g' is not an IPv6 address"),
             ("300.1.1.1:80", "'300.1.1.1' is not an IPv4 address; names are never resolved"),
