@@ -9,8 +9,8 @@ use std::path::Path;
 
 use jiff::tz::TimeZone;
 use sockowner::{
-    Container, Entry, Evidence, Executable, Family, FileId, Holder, Manager, Match, Pattern, Process, Reason,
-    Service, State,
+    Container, Entry, Evidence, Executable, Family, FileId, Holder, Manager, Match, Process, Reason, Service,
+    State,
 };
 
 use crate::block::Block;
@@ -31,9 +31,9 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// For what met `pattern`; sentences are divided at `width`.
-    pub(crate) fn new(pattern: &Pattern, hidden: Hidden, width: Option<usize>) -> Self {
-        Self { asked: shown(&pattern.to_string()).into_owned(), hidden, width, zone: clock::local_zone() }
+    /// For what met the pattern that was `asked`; sentences are divided at `width`.
+    pub(crate) fn new(asked: &str, hidden: Hidden, width: Option<usize>) -> Self {
+        Self { asked: shown(asked).into_owned(), hidden, width, zone: clock::local_zone() }
     }
 
     /// Explains one.

@@ -23,7 +23,7 @@ use sockowner::{Entry, Query};
 
 use self::model::{Item as _, Model};
 use self::place::Place;
-use self::source::{Again, Ask, Asked as _, Details, News, Plan, Refresher, Shared, lock, pattern};
+use self::source::{Again, Ask, Asked as _, Details, News, Plan, Refresher, Shared, lock};
 use self::terminal::{Guard, Real};
 use self::ui::{Kind, Kinds, Page as Text, Ui, Wish, is_living};
 use crate::args::{General, List, Watch};
@@ -277,10 +277,10 @@ fn suspend(terminal: &mut Terminal<CrosstermBackend<io::Stdout>>) -> anyhow::Res
 
 /// All of an endpoint, as `who` has it.
 fn explained(details: &Details, wide: usize) -> anyhow::Result<(String, Vec<String>)> {
-    let endpoint = &details.entry.socket.endpoint;
+    let asked = details.entry.socket.endpoint.local.to_string();
     let mut text = Vec::new();
     // What is not divided here is where it is drawn.
-    Page::new(&pattern(endpoint)?, details.hidden, Some(wide)).write(&mut text, &details.entry)?;
+    Page::new(&asked, details.hidden, Some(wide)).write(&mut text, &details.entry)?;
     let plain = anstream::adapter::strip_bytes(&text).into_vec();
     let lines = String::from_utf8_lossy(&plain).lines().map(tamed).collect();
     let title = match (&details.doubt, details.again) {

@@ -113,7 +113,7 @@ fn show(snapshot: &Snapshot, pattern: &Pattern, asked: &Who, general: &General) 
     } else if asked.jsonl {
         output::data(|out| json::write_lines(out, snapshot.entries())).context(output::WRITING)?;
     } else {
-        let page = Page::new(pattern, Hidden::count(snapshot), output::width());
+        let page = Page::new(&pattern.to_string(), Hidden::count(snapshot), output::width());
         output::text(|out| {
             for (at, entry) in snapshot.entries().iter().enumerate() {
                 if at > 0 {

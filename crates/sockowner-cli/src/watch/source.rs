@@ -300,12 +300,13 @@ impl<Q: Asked> Refresher<Q> {
     }
 }
 
-/// What names just this endpoint.
-pub(crate) fn pattern(endpoint: &Endpoint) -> sockowner::Result<Pattern> {
+/// What names this endpoint, and as few others as can be.
+fn pattern(endpoint: &Endpoint) -> sockowner::Result<Pattern> {
     let local = format!("{}/{}", endpoint.protocol.as_str(), endpoint.local);
     match &endpoint.remote {
-        Some(remote) => Pattern::connection(&local, &remote.to_string()),
-        None => local.parse(),
+        // A UDP socket can be connected to port 0, which no pattern names.
+        Some(remote) if remote.port > 0 => Pattern::connection(&local, &remote.to_string()),
+        _ => local.parse(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 
 use rustix::mount::{MountFlags, UnmountFlags, mount, mount_bind, unmount};
-use sockowner_testkit::Requirement::OtherUser;
+use sockowner_testkit::Requirement::{Interface, OtherUser};
 use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, netns};
 
@@ -14,6 +14,7 @@ tests! {
     Alone endpoints_come_change_and_go needs TMUX;
     Alone keys_sort_filter_group_and_freeze needs TMUX;
     Alone one_endpoint_is_explained_and_copied needs TMUX;
+    Alone what_no_pattern_names_is_explained needs TMUX, Interface;
     Alone what_is_read_about_is_said_to_be_closed needs TMUX;
     Alone what_is_closed_is_told_as_far_as_it_was_seen needs TMUX, OtherUser;
     Alone a_resize_draws_anew needs TMUX;
@@ -154,6 +155,28 @@ fn one_endpoint_is_explained_and_copied() {
         let copied: serde_json::Value = serde_json::from_str(&screen.asked(&["show-buffer"])).unwrap();
         assert_eq!(copied["cookie"], listener.cookie);
         assert_eq!(copied["owner"]["pid"], actor.pid());
+        screen.press(&["q"]);
+        screen.assert_ended(0);
+    }
+}
+
+/// A peer of port 0, and a zone with what parts two sides in its name.
+fn what_no_pattern_names_is_explained() {
+    let index = netns::add_dummy("a,b->c", &["fe80::1/64"]).unwrap();
+    let (peer, zone) = (Actor::spawn(), Actor::spawn());
+    let bound = peer.udp_bind("127.0.0.1:4000");
+    peer.udp_connect(bound.fd, "127.0.0.1:0");
+    zone.tcp_listen(format!("[fe80::1%{index}]:4000"));
+    for (actor, protocol, called) in [
+        (&peer, "-u", "udp 127.0.0.1:4000 -> 127.0.0.1:0 ESTABLISHED"),
+        (&zone, "-t", "tcp [fe80::1%a,b->c]:4000 LISTEN"),
+    ] {
+        let screen = Screen::watch(120, 40, &[], &[protocol, "--interval", "0.2"]);
+        screen.until("the list", |screen| has(screen, "4000", " "));
+        screen.press(&["Enter"]);
+        let shown = screen.until("the details", |screen| screen.contains("all that is known of it"));
+        assert!(shown.contains(called), "{shown}");
+        assert!(shown.contains(&format!("pid {}", actor.pid())), "{shown}");
         screen.press(&["q"]);
         screen.assert_ended(0);
     }
