@@ -105,12 +105,13 @@ fn of_form(list: &List, general: &General) -> Option<&'static str> {
     given.into_iter().find_map(|(is_given, option)| is_given.then_some(option))
 }
 
-/// What is asked for can be told from sockets, without their owners, and one that stays is told from a later one of its name:
+/// What is asked for can be told from sockets, but for their owners, and one that stays is told from a later one of its name:
 /// under Wine nothing tells that.
 fn is_plain(list: &List) -> bool {
     let List { pid, user, unit, container, exe, .. } = list;
     !cfg!(windows)
         && !list.is_of_all_namespaces()
+        && !list.no_owners
         && pid.is_empty()
         && user.is_empty()
         && unit.is_empty()
@@ -289,4 +290,22 @@ fn explained(details: &Details, wide: usize) -> anyhow::Result<(String, Vec<Stri
         (None, Again::Yes) => "not in the list any more, but not closed: all that is known of it".to_owned(),
     };
     Ok((title, lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_sockets_tell_is_looked_at_without_their_owners() {
+        let is_plain = |change: fn(&mut List)| {
+            let mut list = List::default();
+            change(&mut list);
+            is_plain(&list)
+        };
+        assert_eq!(is_plain(|list| list.tcp = true), !cfg!(windows));
+        assert!(!is_plain(|list| list.pid = vec![1]));
+        // Else owners would be looked for later on.
+        assert!(!is_plain(|list| list.no_owners = true));
+    }
 }
