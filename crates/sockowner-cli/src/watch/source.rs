@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sockowner::{Endpoint, Entry, Filter, Gap, Pattern, Query, Snapshot, Socket};
+use sockowner::{Endpoint, Entry, Filter, Gap, GapReason, Pattern, Query, Snapshot, Socket};
 
 use super::model::{Item as _, Model};
 use super::place::{Fate, Place};
@@ -216,7 +216,7 @@ impl<Q: Asked> Refresher<Q> {
                 self.turn = 0;
                 let (entries, gaps) = query.snapshot(&self.plan.filter)?.into_parts();
                 let items = entries.into_iter().map(Arc::new).collect();
-                let is_complete = is_complete(&gaps) && !self.is_elsewhere;
+                let is_complete = self.is_complete(&gaps) && !self.is_elsewhere;
                 lock(&self.shared).take(now, items, is_complete);
                 self.is_elsewhere = false;
                 // Where there is no socket, nobody is looked into, and nobody hidden.
@@ -233,6 +233,11 @@ impl<Q: Asked> Refresher<Q> {
             missing.insert(0, self.place.is_another());
         }
         Ok(News::Refreshed { missing, owners_age })
+    }
+
+    /// What was there at the last look and is not in this one has gone.
+    fn is_complete(&self, gaps: &[Gap]) -> bool {
+        !gaps.iter().any(|gap| may_hide(gap.source, gap.reason, self.plan.is_everywhere))
     }
 
     fn missing(&self, gaps: &[Gap]) -> Vec<String> {
@@ -295,7 +300,7 @@ impl<Q: Asked> Refresher<Q> {
             fresh.extend(entries.into_iter().map(Arc::new));
             gaps.extend(more);
         }
-        lock(&self.shared).renew(now, &alive, fresh, is_complete(&gaps));
+        lock(&self.shared).renew(now, &alive, fresh, self.is_complete(&gaps));
         Ok(gaps)
     }
 }
@@ -328,9 +333,15 @@ fn of_any(object: &str) -> String {
     parts.join("/")
 }
 
-/// Every table could be listed.
-fn is_complete(gaps: &[Gap]) -> bool {
-    gaps.iter().all(|gap| gap.source != "sock_diag")
+/// For a gap of this kind rows may be missing that were there before. What a system never offers, and where the caller may
+/// never look, had none.
+fn may_hide(source: &str, reason: GapReason, is_everywhere: bool) -> bool {
+    match source {
+        "sock_diag" => reason != GapReason::Unsupported,
+        // In one network namespace they tell owners alone, of others rows too.
+        "netns" | "bpf" => is_everywhere && matches!(reason, GapReason::Interrupted | GapReason::Changed),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -380,6 +391,26 @@ mod tests {
         assert_eq!(all(&[("proc", 94), ("kcmp", 2)]), [("cgroup", 1), ("kcmp", 2), ("proc", 94)]);
         assert_eq!(all(&last), last);
         assert_eq!([of_any("/proc/812/fd"), of_any("tcp6")], ["/proc/*/fd", "tcp6"]);
+    }
+
+    #[test]
+    fn what_is_never_told_hides_no_row_and_what_failed_now_may() {
+        use GapReason::{Changed, Interrupted, Malformed, NotPermitted, Unsupported};
+        for (source, reason, here, everywhere) in [
+            ("sock_diag", Interrupted, true, true),
+            ("sock_diag", Malformed, true, true),
+            ("sock_diag", Unsupported, false, false),
+            ("netns", Interrupted, false, true),
+            ("netns", Changed, false, true),
+            ("netns", NotPermitted, false, false),
+            ("netns", Unsupported, false, false),
+            ("bpf", Interrupted, false, true),
+            ("bpf", Unsupported, false, false),
+            ("proc", Changed, false, false),
+        ] {
+            let may = [false, true].map(|is_everywhere| may_hide(source, reason, is_everywhere));
+            assert_eq!(may, [here, everywhere], "{source} {reason}");
+        }
     }
 
     #[test]
