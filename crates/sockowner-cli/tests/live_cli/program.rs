@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use sockowner_testkit::Requirement;
 use sockowner_testkit::privileges::ORDINARY_UID;
 use tempfile::TempDir;
 
@@ -58,8 +59,20 @@ impl PublicCopy {
 
     /// Runs it as an ordinary user of this group.
     pub(super) fn ask_in_group(&self, gid: u32, words: &[&str]) -> Answer {
+        answer(self.program(words).gid(gid))
+    }
+
+    /// It, as an ordinary user would start it.
+    pub(super) fn program(&self, words: &[&str]) -> Command {
         let mut command = called_sockowner(&self.path, words);
-        answer(command.uid(ORDINARY_UID).gid(gid))
+        command.uid(ORDINARY_UID).gid(ORDINARY_UID);
+        command
+    }
+
+    /// Runs it as an ordinary user who is root of a user namespace of his own.
+    pub(super) fn ask_in_user_namespace(&self, words: &[&str]) -> Answer {
+        let mut command = in_user_namespace();
+        answer(command.arg(&self.path).args(words))
     }
 }
 
@@ -69,6 +82,18 @@ pub(super) fn public_dir() -> TempDir {
     fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
     dir
 }
+
+/// What runs a program as [`PublicCopy::ask_in_user_namespace`] has it.
+fn in_user_namespace() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--"]).uid(ORDINARY_UID).gid(ORDINARY_UID);
+    command
+}
+
+pub(super) const OWN_USER_NAMESPACE: Requirement = Requirement::Custom("unshare --user", || {
+    let output = in_user_namespace().arg("true").output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+});
 
 /// How the program ended, and what it said.
 pub(super) struct Answer {

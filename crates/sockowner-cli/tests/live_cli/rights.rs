@@ -1,17 +1,22 @@
 //! What an ordinary user is told, and what is missing without `/proc`.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use sockowner_testkit::Actor;
 use sockowner_testkit::Requirement::{Cgroup2, OtherUser};
 use sockowner_testkit::privileges::ORDINARY_UID;
 
 use super::golden::assert_text;
 use super::machine::{FORGED, Program, WEB};
-use super::program::{PublicCopy, ask, public_dir};
+use super::program::{OWN_USER_NAMESPACE, PublicCopy, answer, ask, public_dir};
 use super::seen::user_name;
 
 tests! {
     Alone an_ordinary_user_is_told_what_is_public needs Cgroup2, OtherUser;
     Alone an_ordinary_user_learns_what_is_not_sure needs OtherUser;
+    Alone a_user_may_write_what_is_no_text needs OtherUser;
+    Alone root_of_another_user_namespace_is_told_so needs OtherUser, OWN_USER_NAMESPACE;
     Alone root_misses_nothing needs OtherUser;
     HidePid processes_that_are_not_listed_are_missed needs OtherUser;
     HidePid hidepid_hides_nothing_from_root needs OtherUser;
@@ -104,6 +109,29 @@ fn an_ordinary_user_learns_what_is_not_sure() {
         .ask(&["--unit", "none", "--no-owners"])
         .assert_ended(1, &nothing("no endpoint belongs to unit none"));
     sockowner.ask(&["--no-owners", "--strict"]).assert_complete();
+}
+
+fn a_user_may_write_what_is_no_text() {
+    let dir = public_dir();
+    let name = OsStr::from_bytes(b"no\xff text");
+    let exe = dir.path().join(name);
+    let (_roots, own) =
+        (Actor::spawn(), Actor::builder().uid(ORDINARY_UID).gid(ORDINARY_UID).exe(exe).spawn());
+    own.tcp_listen("127.0.0.1:8002");
+    let sockowner = PublicCopy::new();
+    let answer = answer(sockowner.program(&["--exe"]).arg(name));
+    assert_eq!(answer.stdout().lines().count(), 2, "{}", answer.stdout());
+    let said = "sockowner: further processes may have these endpoints too: 2 processes may not be inspected; \
+                run 'sudo sockowner' to see them\n";
+    answer.assert_ended(0, said);
+}
+
+fn root_of_another_user_namespace_is_told_so() {
+    let roots = Actor::spawn();
+    roots.tcp_listen("127.0.0.1:8001");
+    let said = "sockowner: 1 of 1 endpoint has no process shown: 2 processes may not be inspected; \
+                root of this user namespace is not the system's root: ask outside of it\n";
+    PublicCopy::new().ask_in_user_namespace(&["-tl"]).assert_ended(0, said);
 }
 
 fn root_misses_nothing() {
