@@ -41,18 +41,46 @@ pub(crate) fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Er
     if let Some(args::Command::Who(who)) = &mut cli.command {
         // As --json, before the command's name or behind it.
         who.jsonl |= cli.list.jsonl;
-        let refused = (who.jsonl && cli.general.json).then_some("'--json' cannot be used with '--jsonl'");
         #[cfg(target_os = "linux")]
-        let refused = {
+        {
             who.all_netns |= cli.list.all_netns;
-            let both = who.all_netns && cli.general.netns.is_some();
-            refused.or(both.then_some("'--all-netns' cannot be used with '--netns <PLACE>'"))
-        };
-        if let Some(both) = refused {
-            return Err(command.error(ErrorKind::ArgumentConflict, format!("the argument {both}")));
         }
     }
+    if let Some((one, other)) = at_odds(&cli) {
+        let message = format!("the argument '{one}' cannot be used with '{other}'");
+        return Err(command.error(ErrorKind::ArgumentConflict, message));
+    }
     Ok(cli)
+}
+
+/// Two options that exclude each other, one before the command's name and one behind it: clap sees only those beside each
+/// other.
+fn at_odds(cli: &Cli) -> Option<(&'static str, &'static str)> {
+    #[cfg(target_os = "linux")]
+    {
+        let is_everywhere = match &cli.command {
+            Some(args::Command::Who(who)) => who.all_netns,
+            #[cfg(feature = "tui")]
+            Some(args::Command::Watch(watch)) => watch.list.all_netns,
+            _ => false,
+        };
+        if is_everywhere && cli.general.netns.is_some() {
+            return Some(("--all-netns", "--netns <PLACE>"));
+        }
+    }
+    let forms = match &cli.command {
+        Some(args::Command::Who(who)) => vec![(who.jsonl, "--jsonl")],
+        #[cfg(feature = "tui")]
+        Some(args::Command::Watch(args::Watch { list, .. })) => vec![
+            (list.jsonl, "--jsonl"),
+            (list.csv, "--csv"),
+            (!list.columns.is_empty(), "--columns <COLUMN>"),
+            (list.no_header, "--no-header"),
+        ],
+        _ => return None,
+    };
+    let form = forms.into_iter().find_map(|(is_given, option)| is_given.then_some(option))?;
+    cli.general.json.then_some(("--json", form))
 }
 
 /// The error that `message` tells, with the usage of the command `name`.
@@ -303,6 +331,27 @@ mod tests {
             assert!(error.to_string().contains(said), "{error}");
             assert!(read(&[words[1], words[0]]).is_ok());
         }
+    }
+
+    #[cfg(feature = "tui")]
+    #[test]
+    fn options_at_odds_are_seen_on_both_sides_of_watch() {
+        for words in [
+            &["--json", "watch", "--once", "--csv"][..],
+            &["--json", "watch", "--once", "-o", "pid"],
+            &["--json", "watch", "--jsonl"],
+            &["--json", "watch", "--no-header"],
+            #[cfg(target_os = "linux")]
+            &["--netns", "blue", "watch", "--all-netns"],
+        ] {
+            let error = read(words).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{words:?}");
+            assert!(error.to_string().contains("cannot be used with"), "{error}");
+            // As where both stand behind it.
+            let behind: Vec<_> = words.iter().filter(|word| **word != "watch").copied().collect();
+            assert!(read(&[&["watch"], &behind[..]].concat()).is_err());
+        }
+        assert!(read(&["--json", "watch", "--once", "--sort", "pid"]).is_ok());
     }
 
     #[test]
