@@ -12,6 +12,7 @@ use sockowner::Pattern;
 use crate::args::{self, Cli, List};
 use crate::messages::say;
 use crate::output::{WRITING, quiet_without_reader};
+use crate::who::quoted;
 use crate::{FAILURE, field, text};
 
 /// Reads `words`, the program's name first.
@@ -178,7 +179,7 @@ fn hint(error: &Error) -> Option<String> {
         return None;
     };
     if word.parse::<Pattern>().is_ok() {
-        return Some(format!("To explain one endpoint: sockowner who {}", text::shown(word)));
+        return Some(format!("To explain one endpoint: sockowner who {}", quoted(&text::shown(word))));
     }
     if kind == ContextKind::InvalidSubcommand {
         return Some(command_hint(word));
@@ -298,6 +299,10 @@ mod tests {
             ("kill", "ends no process"),
             ("nginx", "Commands are who, wait, "),
             ("127.0.0.1:22", "sockowner who 127.0.0.1:22"),
+            #[cfg(target_os = "linux")]
+            ("1.2.3.4:1->5.6.7.8:2", "sockowner who '1.2.3.4:1->5.6.7.8:2'"),
+            #[cfg(windows)]
+            ("1.2.3.4:1->5.6.7.8:2", "sockowner who \"1.2.3.4:1->5.6.7.8:2\""),
         ] {
             let hint = hint(&read(&[word]).unwrap_err()).unwrap();
             assert!(hint.contains(part), "{word}: {hint}");

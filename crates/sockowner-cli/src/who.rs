@@ -177,6 +177,9 @@ pub(crate) fn quoted(text: &str) -> String {
     let is_plain = |c: char| !c.is_ascii() || c.is_ascii_alphanumeric() || "_-./:,@%+=".contains(c);
     if cfg!(target_os = "linux") && !text.chars().all(is_plain) {
         format!("'{}'", text.replace('\'', r"'\''"))
+    } else if text.contains('>') {
+        // Each shell there makes a file of what stands behind that.
+        format!("\"{text}\"")
     } else {
         text.to_owned()
     }
