@@ -128,24 +128,7 @@ fn nameless(hidden: Hidden, rights: Rights) -> String {
 
 /// One gap for people.
 fn sentence(gap: &Gap) -> String {
-    let object = shown(&gap.object);
-    let what = match gap.source {
-        "iphlpapi" => format!("the {object} sockets"),
-        // Wine's table does not tell the two apart.
-        "wine" if gap.reason == GapReason::Unsupported && gap.object == NATIVE => {
-            "sockets that no Windows program has (native programs', or not yet accepted)".to_owned()
-        }
-        "services" if gap.object == "tags" => "the services of some owners".to_owned(),
-        "services" => format!("services: {object}"),
-        PATHS if gap.object == "list" => "the list of processes".to_owned(),
-        "sock_diag" => match object.split_once(" in ") {
-            Some((table, place)) => format!("the {table} sockets in {place}"),
-            None => format!("the {object} sockets"),
-        },
-        "netns" if gap.object.starts_with('/') => "network namespaces of processes".to_owned(),
-        "netns" => format!("network namespace {object}"),
-        _ => object.into_owned(),
-    };
+    let what = what(gap.source, &gap.object, gap.reason);
     let count = match gap.count {
         0 | 1 => String::new(),
         count => format!(" ({count} times)"),
@@ -154,6 +137,33 @@ fn sentence(gap: &Gap) -> String {
         Some(why) => format!("{what} {why}{count}"),
         None => format!("{what}: {}{count}", gap.reason),
     }
+}
+
+/// What a gap of this name stands for.
+fn what(source: &str, object: &str, reason: GapReason) -> String {
+    let shown = shown(object);
+    match source {
+        "iphlpapi" => format!("the {shown} sockets"),
+        // Wine's table does not tell the two apart.
+        "wine" if reason == GapReason::Unsupported && object == NATIVE => {
+            "sockets that no Windows program has (native programs', or not yet accepted)".to_owned()
+        }
+        "services" if object == "tags" => "the services of some owners".to_owned(),
+        "services" => format!("services: {shown}"),
+        PATHS if object == "list" => "the list of processes".to_owned(),
+        "sock_diag" => match shown.split_once(" in ") {
+            Some((table, place)) => format!("the {table} sockets in {place}"),
+            None => format!("the {shown} sockets"),
+        },
+        "bpf" if is_number(object) => format!("sockets in network namespace {shown}"),
+        "netns" if object.starts_with('/') => "network namespaces of processes".to_owned(),
+        "netns" => format!("network namespace {shown}"),
+        _ => shown.into_owned(),
+    }
+}
+
+fn is_number(object: &str) -> bool {
+    object.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Why a gap of this name is there, behind the words for what it is.
@@ -168,6 +178,9 @@ fn why(source: &str, object: &str, reason: GapReason) -> Option<&'static str> {
         }
         ("sock_diag" | "iphlpapi", GapReason::Malformed) => {
             "have rows that cannot be read, which are left out"
+        }
+        ("bpf", GapReason::Unsupported) if is_number(object) => {
+            "could not be read: this system does not offer them"
         }
         ("services", GapReason::Unsupported) => "could not be told by this system",
         ("services", GapReason::Interrupted) => "could not be told",
@@ -216,6 +229,23 @@ mod tests {
         {
             assert!(!is_a_process(source, object), "{source}");
         }
+    }
+
+    #[test]
+    fn a_gap_says_what_it_stands_for() {
+        let told = |source, object| {
+            let reason = GapReason::Unsupported;
+            format!("{} {}", what(source, object, reason), why(source, object, reason).unwrap())
+        };
+        assert_eq!(
+            told("bpf", "4026532177"),
+            "sockets in network namespace 4026532177 could not be read: this system does not offer them"
+        );
+        assert_eq!(told("bpf", "iterators"), "iterators could not be read: this system does not offer it");
+        assert_eq!(
+            told("sock_diag", "udp in network namespace blue"),
+            "the udp sockets in network namespace blue could not be listed: this system does not offer them"
+        );
     }
 
     #[test]
