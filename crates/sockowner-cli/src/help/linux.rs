@@ -62,7 +62,10 @@ pub(crate) const SHARE: &str = "\
 Needs root. Iterators of the kernel are pinned in /run/sockowner/bpf until
 `disable` or the next start of the machine. WHOEVER IS IN THE GROUP SEES THE
 CONNECTIONS OF EVERY USER, and which processes have them. Everybody else sees
-the owners of his own sockets.";
+the owners of his own sockets.
+
+Exit: 0 done, also where it was so already; 1 `status` finds nothing shared; 2
+wrong usage, or a failure.";
 
 /// Below the help of `record`.
 pub(crate) const RECORD: &str = "\
@@ -89,7 +92,8 @@ peer's address.
 To end that alone, `start` again without it.
 
 Exit: 0 done, also where it was so already; 1 `status` finds nothing recorded; 2
-wrong usage, a failure, or no hook can be had.";
+wrong usage, a failure, or no hook can be had; 3 `status --strict`, where
+something is missing for want of permission.";
 
 /// Below the help of `watch`.
 #[cfg(feature = "tui")]
