@@ -18,18 +18,40 @@ struct {
 
 #define PATH_ROOM 1024
 
+/* So many runs at once, each preempted by the next one, find a place on a processor. */
+#define PLACES 4
+
 /* A process row and its path, too large for the stack. */
-struct process_record {
+struct place {
+	__u64 taken;
 	struct process_row row;
 	char path[PATH_ROOM];
 };
 
+/*
+ * A program stays on its processor and may be preempted there by another reader's run (bpf_iter_run_prog disables
+ * migration alone): a place is one run's until that has written its row.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, PLACES);
 	__type(key, __u32);
-	__type(value, struct process_record);
+	__type(value, struct place);
 } scratch SEC(".maps");
+
+/* A place that nobody has, or 0; to be given back. */
+static __noinline struct place *take_place(void)
+{
+#pragma unroll
+	for (__u32 i = 0; i < PLACES; i++) {
+		__u32 key = i;
+		struct place *place = bpf_map_lookup_elem(&scratch, &key);
+
+		if (place && !__sync_lock_test_and_set(&place->taken, 1))
+			return place;
+	}
+	return 0;
+}
 
 /* Before anything else of the file is looked at: most descriptors are no sockets, most sockets not wanted. */
 static __always_inline bool is_wanted(const struct wanted *want, unsigned long inode)
@@ -89,18 +111,18 @@ int processes(struct bpf_iter__task *ctx)
 {
 	struct task_struct *task = ctx->task;
 	struct process_row *row;
-	struct process_record *it;
+	struct place *it;
 	struct reader reader;
 	struct mm_struct *mm;
 	struct file *exe;
-	__u32 zero = 0;
 	long length;
 
 	if (!task || task->pid != task->tgid)
 		return 0;
-	it = bpf_map_lookup_elem(&scratch, &zero);
+	it = take_place();
+	/* The kernel comes by this process again; a reader whose turn never comes is told EAGAIN. */
 	if (!it)
-		return 0;
+		return 1;
 	row = &it->row;
 	reader = this_reader();
 	row->start = task->start_boottime;
@@ -126,6 +148,8 @@ int processes(struct bpf_iter__task *ctx)
 	length = row->path_length;
 	barrier_var(length);
 	length &= PATH_ROOM - 1;
-	bpf_seq_write(ctx->meta->seq, it, sizeof(*row) + length);
+	bpf_seq_write(ctx->meta->seq, row, sizeof(*row) + length);
+	/* On x86 nothing that was written before this is seen after it. */
+	*(volatile __u64 *)&it->taken = 0;
 	return 0;
 }

@@ -1,4 +1,4 @@
-//! What a program left in the kernel: BPF programs and maps, by their pins and names, and what they cost.
+//! What a program left in the kernel: BPF programs and maps, by their pins and names, what they cost, and what is in them.
 //!
 //! Layouts: `union bpf_attr` and `struct bpf_prog_info` of `linux/bpf.h`.
 #![expect(unsafe_code, reason = "bpf(2) has no safe wrapper")]
@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Commands of bpf(2).
+const MAP_UPDATE_ELEM: libc::c_int = 2;
 const OBJ_GET: libc::c_int = 7;
 const PROG_GET_NEXT_ID: libc::c_int = 11;
 const MAP_GET_NEXT_ID: libc::c_int = 12;
@@ -88,14 +89,72 @@ pub fn programs_named(name: &str) -> io::Result<Vec<Program>> {
 /// Every map in the kernel that has this name, whoever made it.
 pub fn maps_named(name: &str) -> io::Result<Vec<Map>> {
     each(MAP_GET_NEXT_ID, |id| {
-        let mut request = Request::default();
-        request.set(0, id);
-        // SAFETY: BPF_MAP_GET_FD_BY_ID reads `map_id` and `open_flags` (0), and no pointer; it returns a new descriptor.
-        let file = unsafe { descriptor(MAP_GET_FD_BY_ID, &mut request) }?;
-        // struct bpf_map_info, as far as `name`.
-        let info: [u64; 5] = info(&file)?;
-        if text(&info[3..]) == name { map_of(&file) } else { Ok(None) }
+        let file = map_by_id(id)?;
+        if name_of_map(&file)? == name { map_of(&file) } else { Ok(None) }
     })
+}
+
+/// Sets the first word of each of a per-processor array's `entries` elements, on every processor. The array is the one of this
+/// name that the program uses.
+pub fn set_first_words(program: &Program, map: &str, entries: u32, word: u64) -> io::Result<()> {
+    /// More processors than any kernel is built for (`NR_CPUS`).
+    const PROCESSORS_MAX: usize = 8192;
+    let array = map_used(program, map)?.ok_or_else(|| io::Error::other(format!("it has no map {map}")))?;
+    let size = map_of(&array)?.map_or(0, |map| map.value);
+    let words = usize::try_from(size).map_err(io::Error::other)?.div_ceil(8);
+    let mut values = vec![0_u64; words * PROCESSORS_MAX];
+    values.iter_mut().step_by(words.max(1)).for_each(|first| *first = word);
+    for key in 0..entries {
+        let mut request = Request::default();
+        request.set(0, array.as_raw_fd().cast_unsigned());
+        request.0[1] = (&raw const key).expose_provenance() as u64;
+        request.0[2] = values.as_ptr().expose_provenance() as u64;
+        // SAFETY: BPF_MAP_UPDATE_ELEM reads a key of 4 bytes, as every array's, and at most a value, in whole words, for each
+        // possible processor, which `values` has; both live through the call.
+        unsafe { bpf(MAP_UPDATE_ELEM, &mut request) }?;
+    }
+    Ok(())
+}
+
+/// The map of this name that a program uses.
+fn map_used(program: &Program, name: &str) -> io::Result<Option<OwnedFd>> {
+    let mut request = Request::default();
+    request.set(0, program.id);
+    // SAFETY: BPF_PROG_GET_FD_BY_ID reads `prog_id`, and no pointer.
+    let file = unsafe { descriptor(PROG_GET_FD_BY_ID, &mut request) }?;
+    // struct bpf_prog_info: of maps, how many there is room for (`nr_map_ids`), and where (`map_ids`).
+    let mut ids = [0_u32; 16];
+    let mut told = [0_u64; 8];
+    told[6] = 16 << 32;
+    told[7] = ids.as_mut_ptr().expose_provenance() as u64;
+    let mut request = Request::default();
+    request.set(0, file.as_raw_fd().cast_unsigned());
+    request.set(4, 64);
+    request.0[1] = told.as_mut_ptr().expose_provenance() as u64;
+    // SAFETY: BPF_OBJ_GET_INFO_BY_FD reads and writes `info_len` bytes at `info`, all of `told`; in it `nr_map_ids` numbers of
+    // 4 bytes may be written at `map_ids`: all of `ids`. The other lengths are 0. Both live through the call.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut request) }?;
+    let count = usize::try_from(told[6] >> 32).map_err(io::Error::other)?.min(ids.len());
+    for id in &ids[..count] {
+        let map = map_by_id(*id)?;
+        if name_of_map(&map)? == name {
+            return Ok(Some(map));
+        }
+    }
+    Ok(None)
+}
+
+fn map_by_id(id: u32) -> io::Result<OwnedFd> {
+    let mut request = Request::default();
+    request.set(0, id);
+    // SAFETY: BPF_MAP_GET_FD_BY_ID reads `map_id` and `open_flags` (0), and no pointer; it returns a new descriptor.
+    unsafe { descriptor(MAP_GET_FD_BY_ID, &mut request) }
+}
+
+fn name_of_map(map: &OwnedFd) -> io::Result<String> {
+    // struct bpf_map_info, as far as `name`.
+    let info: [u64; 5] = info(map)?;
+    Ok(text(&info[3..]))
 }
 
 /// What `look` finds at each number that the kernel gives.

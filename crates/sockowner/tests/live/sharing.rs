@@ -12,8 +12,8 @@ use sockowner_testkit::Requirement::OtherUser;
 use sockowner_testkit::privileges::{
     CapabilitySet, ORDINARY_UID, become_member, become_user, become_user_with,
 };
-use sockowner_testkit::{Actor, Sock, SocketOptions, netns};
-use sockowner_wire::iterator::HolderRow;
+use sockowner_testkit::{Actor, Sock, SocketOptions, bpf, netns};
+use sockowner_wire::iterator::{HolderRow, ProcessRow};
 
 use super::ask::{assert_held, assert_unheld, at};
 
@@ -27,6 +27,7 @@ tests! {
     Alone a_group_must_exist;
     Alone only_root_shares needs OtherUser;
     Alone sharing_ends_and_begins_again;
+    Alone readers_at_once_are_never_mixed_up;
 }
 
 /// A group that every system has.
@@ -206,4 +207,44 @@ fn sharing_ends_and_begins_again() {
     assert_eq!(fs::read_dir("/run/sockowner/bpf").unwrap().count(), 0);
     share::enable(GROUP).unwrap();
     assert!(share::disable().unwrap());
+}
+
+/// What a processor has: `PLACES` of `bpf/snapshot.bpf.c`.
+const PLACES: u32 = 4;
+
+/// Other readers that were preempted while they wrote are played by this one, which takes their places.
+fn readers_at_once_are_never_mixed_up() {
+    shared();
+    let dir = tempfile::tempdir().unwrap();
+    let exe = dir.path().join("program");
+    let actor = Actor::builder().exe(&exe).spawn();
+    let path = Path::new("/run/sockowner/bpf/all/processes");
+    let program = bpf::program_of_link(path).unwrap().unwrap();
+    let take = |taken| bpf::set_first_words(&program, "scratch", PLACES, taken).unwrap();
+    let mut file = File::open(path).unwrap();
+    let mut bytes = vec![0; 32 * 1024];
+    take(1);
+    for _ in 0..3 {
+        let error = file.read(&mut bytes).unwrap_err();
+        assert_eq!(
+            error.raw_os_error(),
+            Some(rustix::io::Errno::AGAIN.raw_os_error()),
+            "nothing is written in another's place"
+        );
+    }
+    take(0);
+    bytes.clear();
+    file.read_to_end(&mut bytes).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut shown = Vec::new();
+    while let Some((row, after)) = ProcessRow::take(rest) {
+        shown.push((row.fixed.pid, row.path.to_vec()));
+        rest = after;
+    }
+    let its: Vec<_> = shown.iter().filter(|(pid, _)| *pid == actor.pid()).collect();
+    assert_eq!(its, [&(actor.pid(), exe.as_os_str().as_encoded_bytes().to_vec())]);
+    assert_eq!(shown.iter().filter(|(pid, _)| *pid == std::process::id()).count(), 1, "from the first on");
+    // Each gave its place back.
+    let again = fs::read(path).unwrap();
+    assert!(!again.is_empty());
 }

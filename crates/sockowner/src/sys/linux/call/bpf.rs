@@ -38,7 +38,8 @@ const SLEEPABLE: u32 = 1 << 4;
 const TRACE_ITER: u32 = 28;
 /// What one read gives at most: the iterator's own buffer (`kernel/bpf/bpf_iter.c`).
 const READ_LEN: usize = 32 * 1024;
-/// A read that meets a million objects and nothing to write ends in `EAGAIN`; so many are more than a machine has.
+/// A read that meets a million objects and nothing to write ends in `EAGAIN`; so many are more than a machine has. And where
+/// other readers, preempted on the same processor, have every place to write in; so often they do not stay away.
 const EMPTY_READS_MAX: u32 = 4096;
 /// What root gives each, as a mask and a mode: the group alone may read what shows everybody's sockets; nobody may write.
 /// The kernel gives the root of the file system the sticky bit.
