@@ -18,9 +18,10 @@ struct way {
 	struct walk_record *into;
 	__u64 sum;
 	__u32 length;
+	bool whole;		/* the end was met, and every name until there was had */
 };
 
-/* Goes one step up; true where that met the end. Where there is a name, it is left in *name. */
+/* Goes one step up; true where that met the end, so that it is whole. Where there is a name, it is left in *name. */
 static __always_inline bool step_up(struct way *way, struct dentry___noted **name)
 {
 	struct dentry___noted *at = way->at, *parent;
@@ -30,7 +31,7 @@ static __always_inline bool step_up(struct way *way, struct dentry___noted **nam
 	if (at == BPF_CORE_READ(mount, mnt.mnt_root)) {
 		outer = BPF_CORE_READ(mount, mnt_parent);
 		if (outer == mount)
-			return true;
+			return way->whole = true;
 		way->at = BPF_CORE_READ(mount, mnt_mountpoint);
 		way->mount = outer;
 		return false;
@@ -38,7 +39,7 @@ static __always_inline bool step_up(struct way *way, struct dentry___noted **nam
 	parent = BPF_CORE_READ(at, d_parent);
 	/* Of a file system that is not mounted. */
 	if (parent == at)
-		return true;
+		return way->whole = true;
 	*name = at;
 	way->at = parent;
 	return false;
@@ -69,7 +70,8 @@ static long keep_name(__u32 index, struct way *way)
 	if (length >= PATH_ROOM)
 		return 1;
 	copied = bpf_probe_read_kernel_str(into->kept.parts + length, NAME_ROOM, BPF_CORE_READ(name, d_name.name));
-	if (copied <= 0)
+	/* Some file systems have names for which there is no room. */
+	if (copied <= 0 || (__u64)copied - 1 != BPF_CORE_READ(name, d_name.hash_len) >> 32)
 		return 1;
 	way->length = length + copied;
 	return 0;
@@ -95,6 +97,9 @@ static __always_inline __u64 note_path(struct path___noted *path, __u64 inode, _
 
 	way.sum = mix(inode, device);
 	bpf_loop(DEPTH_MAX, sum_name, &way, 0);
+	/* What is told of a path in part would be another file's. */
+	if (!way.whole)
+		return 0;
 	key = way.sum ? way.sum : 1;
 	known = bpf_map_lookup_elem(&executables, &key);
 	if (known) {
@@ -119,8 +124,7 @@ static __always_inline __u64 note_path(struct path___noted *path, __u64 inode, _
 	work->kept.device = device;
 	work->kept.charged = user;
 	work->kept.seen = now;
-	/* What is longer than there is room for is told as its end, which would be another file's. */
-	if (way.length <= PATH_ROOM) {
+	if (way.whole && way.length <= PATH_ROOM) {
 		work->kept.length = way.length;
 		if (!bpf_map_update_elem(&executables, &key, &work->kept, BPF_NOEXIST))
 			charge(user, TABLE_EXECUTABLES);

@@ -1,5 +1,8 @@
 //! Who is named, whatever became of the socket and of the process since.
 
+use std::fs;
+use std::path::Path;
+
 use sockowner::RoleEvidence::{Closer, FirstUser, Inherited};
 use sockowner::RoleReason::{BeforeRecorder, NotRecorded};
 use sockowner_testkit::Requirement::{NsLastPid, OtherUser};
@@ -17,6 +20,7 @@ tests! {
     Alone who_received_a_descriptor_bound_nothing;
     Alone the_creator_is_named_after_its_end;
     Alone the_program_is_the_one_that_bound;
+    Alone a_path_that_is_not_had_whole_is_none;
     Alone the_user_is_the_one_that_bound needs OtherUser;
     Alone a_recycled_number_is_not_the_old_process needs NsLastPid;
     Alone a_connection_has_its_acceptor;
@@ -133,6 +137,32 @@ fn the_program_is_the_one_that_bound() {
     assert_eq!(program(&second), (pid, beta.clone(), "beta".into()));
     // What is known of the process was noted before its executable lost its name.
     assert_eq!(program(&third), (pid, beta, "beta".into()));
+}
+
+/// What could be told of it would be another file's path.
+fn a_path_that_is_not_had_whole_is_none() {
+    /// Of `bpf/record.h`: `PATH_ROOM`.
+    const ROOM: usize = 416;
+    let recorder = Recorder::start();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let program_at = |exe: &Path| {
+        fs::create_dir_all(exe.parent().unwrap()).unwrap();
+        let actor = Actor::builder().exe(exe).spawn();
+        let process = recorder.told(&actor.tcp_listen("127.0.0.1:0")).roles.binder.unwrap().process;
+        assert_eq!(process.pid, Some(actor.pid()));
+        assert!(process.file.is_some());
+        process.path.clone()
+    };
+    let deep = dir.join("d/".repeat(70)).join("program");
+    assert_eq!(program_at(&deep), None);
+    // Its last three names fill the room, and there are more.
+    let long = dir.join("l".repeat(206)).join("m".repeat(200)).join("program");
+    assert_eq!(long.strip_prefix(dir).unwrap().as_os_str().len() + 1, ROOM);
+    assert_eq!(program_at(&long), None);
+    let half = dir.join("l".repeat(200));
+    let whole = half.join("p".repeat(ROOM - half.as_os_str().len() - 1));
+    assert_eq!(program_at(&whole), Some(whole));
 }
 
 fn the_user_is_the_one_that_bound() {
