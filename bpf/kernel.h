@@ -228,8 +228,9 @@ enum {
 /* include/uapi/asm-generic/errno-base.h */
 enum { EEXIST = 17 };
 
-/* include/linux/sched.h: threads of a process that have no user registers of their own */
+/* include/linux/sched.h: a thread that ends; threads of a process that have no user registers of their own */
 enum {
+	PF_EXITING = 0x00000004,
 	PF_IO_WORKER = 0x00000010,
 	PF_USER_WORKER = 0x00004000,
 };

@@ -178,6 +178,26 @@ static __always_inline bool is_same(const struct process_record *one, const stru
 	       one->cgroup == other->cgroup && !((one->traits ^ other->traits) & TRAIT_DUMPABLE);
 }
 
+/* Where a process is kept, which is left in *key, or 0: then *key is where it is to be, or 0 where others are. */
+static __noinline struct process_record *find_process(const struct process_record *facts, __u64 *key)
+{
+	struct process_record *known;
+	__u64 sum;
+
+	sum = mix(mix(facts->start, facts->tgid), (__u64)facts->image << 32 | facts->uid);
+	sum = mix(mix(sum, (__u64)facts->euid << 32 | facts->suid), facts->cgroup ^ (__u64)facts->traits << 63);
+	*key = sum ? sum : 1;
+	known = bpf_map_lookup_elem(&processes, key);
+	if (!known || is_same(known, facts))
+		return known;
+	*key = mix(*key, *key);
+	known = bpf_map_lookup_elem(&processes, key);
+	if (!known || is_same(known, facts))
+		return known;
+	*key = 0;
+	return 0;
+}
+
 /* Keeps what the calling process is, and returns its key; 0 where there is no room. */
 static __noinline __attribute__((unused)) __u64 note_process(__u64 now)
 {
@@ -201,16 +221,21 @@ static __noinline __attribute__((unused)) __u64 note_process(__u64 now)
 	facts.charged = facts.uid;
 	if (mm && is_dumpable(mm))
 		facts.traits = TRAIT_DUMPABLE;
-	key = mix(mix(facts.start, facts.tgid), (__u64)facts.image << 32 | facts.uid);
-	key = mix(mix(key, (__u64)facts.euid << 32 | facts.suid), facts.cgroup ^ (__u64)facts.traits << 63);
-	key = key ? key : 1;
-	known = bpf_map_lookup_elem(&processes, &key);
-	if (known && !is_same(known, &facts)) {
-		key = mix(key, key);
-		known = bpf_map_lookup_elem(&processes, &key);
-		if (known && !is_same(known, &facts))
-			goto full;
+	known = find_process(&facts, &key);
+	/*
+	 * A process that ends gives up its memory before its descriptors: what is not seen any more is taken from what was
+	 * noted of the same image.
+	 */
+	if (!mm && task->flags & PF_EXITING && !(known && known->inode)) {
+		facts.traits = TRAIT_DUMPABLE;
+		known = find_process(&facts, &key);
+		if (!known) {
+			facts.traits = 0;
+			known = find_process(&facts, &key);
+		}
 	}
+	if (!key)
+		goto full;
 	if (known) {
 		/* Seldom: what is written at each call goes from processor to processor. */
 		if (now - known->seen > 1000000000)

@@ -1,6 +1,8 @@
 //! Sockets that no process has any more.
 
 use sockowner::{Address, Filter, Pattern, Protocol, Query, Recorded, RoleEvidence, State};
+use sockowner_testkit::Requirement::OtherUser;
+use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, Sock, eventually};
 
 use super::ask::{Recorder, assert_roles, by, called, implied};
@@ -8,7 +10,8 @@ use super::ask::{Recorder, assert_roles, by, called, implied};
 tests! {
     Alone a_socket_in_time_wait_has_its_owner;
     Alone a_closed_socket_is_found_by_its_name;
-    Alone who_was_killed_closed_its_sockets;
+    Alone who_was_killed_closed_its_sockets needs OtherUser;
+    Alone who_hid_itself_is_hidden_when_it_ends needs OtherUser;
     Alone a_reset_connection_keeps_its_name;
 }
 
@@ -96,7 +99,10 @@ fn a_closed_socket_is_found_by_its_name() {
 
 fn who_was_killed_closed_its_sockets() {
     let recorder = Recorder::start();
-    let (near, far) = (Actor::spawn(), Actor::spawn());
+    let dir = tempfile::tempdir().unwrap();
+    let exe = dir.path().join("program");
+    let near = Actor::spawn();
+    let far = Actor::builder().exe(&exe).uid(ORDINARY_UID).gid(ORDINARY_UID).spawn();
     let listener = far.tcp_listen("127.0.0.1:0");
     let client = near.tcp_connect(listener.addr);
     let server = far.accept(listener.fd);
@@ -105,9 +111,30 @@ fn who_was_killed_closed_its_sockets() {
     let told = closed(&recorder, &server);
     let acceptor = told.roles.acceptor.unwrap();
     assert_eq!((acceptor.process.pid, acceptor.evidence), (Some(pid), RoleEvidence::Closer));
+    // As it was while it lived: it has no memory any more, and so no executable, when it closes its sockets.
+    assert_eq!(acceptor.process.path.as_deref(), Some(exe.as_path()));
+    assert!(acceptor.process.may_be_told_to(ORDINARY_UID));
     let told = closed(&recorder, &listener);
-    assert_eq!(told.roles.listener.unwrap().process.pid, Some(pid));
+    let listener = told.roles.listener.unwrap();
+    assert_eq!(listener.process, acceptor.process);
     assert_eq!(recorder.told(&client).closed_at, None);
+}
+
+/// Others of its user may not look into it at its end.
+fn who_hid_itself_is_hidden_when_it_ends() {
+    let recorder = Recorder::start();
+    let near = Actor::spawn();
+    let far = Actor::builder().uid(ORDINARY_UID).gid(ORDINARY_UID).spawn();
+    let listener = far.tcp_listen("127.0.0.1:0");
+    let _client = near.tcp_connect(listener.addr);
+    let server = far.accept(listener.fd);
+    far.drop_dumpable();
+    let _noted = far.udp_bind("127.0.0.1:0");
+    far.kill();
+    let acceptor = closed(&recorder, &server).roles.acceptor.unwrap();
+    assert_eq!(acceptor.evidence, RoleEvidence::Closer);
+    assert!(acceptor.process.path.is_some());
+    assert!(!acceptor.process.may_be_told_to(ORDINARY_UID));
 }
 
 fn a_reset_connection_keeps_its_name() {
