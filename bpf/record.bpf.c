@@ -115,7 +115,8 @@ static __always_inline int accepts(struct bpf_sock_addr *ctx)
 		record = record_of(cookie, sock_at(ctx), 0, kind_of(ctx->family, ctx->protocol, ORIGIN_CHILD), now,
 				   from);
 	}
-	if (record)
+	/* Once: io_uring has a getpeername too, by which who asks later did not accept. */
+	if (record && record->origin == ORIGIN_CHILD && evidence_of(&record->acceptor) != EVIDENCE_CALL)
 		set_role(record, ROLE_ACCEPTOR, note_process(now), EVIDENCE_CALL, now);
 	return 1;
 }
