@@ -83,8 +83,9 @@ static __always_inline void count_event(void)
 {
 	struct counters *here = LOOKUP_ONE(counters);
 
+	/* Who was preempted here would put back what it was. */
 	if (here)
-		here->events++;
+		__sync_fetch_and_add(&here->events, 1);
 }
 
 static __always_inline void count_dropped(void)
