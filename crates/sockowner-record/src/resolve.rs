@@ -10,8 +10,8 @@
 //! ```
 //!
 //! - The **opener** may look at other users' processes and read any file, and does nothing else: it hands over
-//!   `/proc/PID/maps`, and ELF files that a process executes. It never reads a process's memory, and of a file no more
-//!   than its first four bytes.
+//!   `/proc/PID/maps`, and ELF files: what a process executes, and what the parser says that one executed which has
+//!   ended or gone on since. It never reads a process's memory, and of a file no more than its first four bytes.
 //! - The **parser** has no capability, no network and no way to open anything. It reads the ELF files, which are their
 //!   owners' data, and unwinds. It can be taken over and tell nonsense; it cannot tell more than that.
 //! - The **daemon** trusts neither: lengths are checked, waiting has an end, and who does not answer is killed and

@@ -1,7 +1,10 @@
-//! The opener: hands over what a process executes, and nothing else.
+//! The opener: hands over what a process executes, or executed when it was sampled, and `/proc/PID/maps`.
 //!
 //! The parser that asks may have been taken over. So the opener looks itself: the process must have been started when the
 //! parser says, must execute something just there, and what it hands over is a regular file that begins as an ELF file does.
+//!
+//! Where the process has ended or gone on since, nobody can look any more: then the parser names a file by path, device and
+//! inode. It may name any: all that the opener proves is that this is that file, and an ELF file.
 
 use std::fs::File;
 use std::io;

@@ -29,7 +29,7 @@ pub(super) enum Request {
     Maps(Whose),
     /// The file that the process executes just there.
     Mapped(Whose, u64, u64),
-    /// The file of this path, if it is that file.
+    /// The file of this path, if it is that file: nobody proves that a process executed it.
     Named(Device, u64, PathBuf),
 }
 
