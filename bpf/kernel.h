@@ -361,9 +361,26 @@ struct task_struct___noted {
 	__u64 self_exec_id;
 };
 
+/* Since Linux 6.13: how many have the file, but for one. */
+typedef struct {
+	__s64 counter;
+} counter___counted;
+
+typedef struct {
+	counter___counted refcnt;
+} file_ref_t;
+
+struct file___counted {
+	file_ref_t f_ref;
+};
+
+struct socket___noted {
+	struct file___counted *file;
+};
+
 struct sock___noted {
 	__u8 sk_kern_sock : 1;
-	struct socket *sk_socket;
+	struct socket___noted *sk_socket;
 };
 
 struct sock_common___flags {

@@ -104,7 +104,7 @@ static __always_inline int accepts(struct bpf_sock_addr *ctx)
 	struct heritage *from;
 	__u64 now, cookie;
 
-	if (!is_recorded(ctx->family, ctx->protocol) || ctx->protocol != IPPROTO_TCP || !is_accepting())
+	if (!is_recorded(ctx->family, ctx->protocol) || ctx->protocol != IPPROTO_TCP || !is_accepting(sock_at(ctx)))
 		return 1;
 	count_event();
 	cookie = bpf_get_socket_cookie(ctx);
@@ -115,7 +115,7 @@ static __always_inline int accepts(struct bpf_sock_addr *ctx)
 		record = record_of(cookie, sock_at(ctx), 0, kind_of(ctx->family, ctx->protocol, ORIGIN_CHILD), now,
 				   from);
 	}
-	/* Once: io_uring has a getpeername too, by which who asks later did not accept. */
+	/* Once: who asks for the peer's name later did not accept. */
 	if (record && record->origin == ORIGIN_CHILD && evidence_of(&record->acceptor) != EVIDENCE_CALL)
 		set_role(record, ROLE_ACCEPTOR, note_process(now), EVIDENCE_CALL, now);
 	return 1;

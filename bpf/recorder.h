@@ -166,21 +166,37 @@ static __always_inline struct sock *sock_at(struct bpf_sock_addr *ctx)
 	return sk;
 }
 
-/* The calling thread is in a call that accepts; these programs run in getpeername(2) as well. */
-static __always_inline bool is_accepting(void)
+/*
+ * Nobody has the socket's file but the call that makes it. io_uring has a getpeername too, whose request has the file;
+ * kernels that have it count files so.
+ */
+static __always_inline bool is_being_made(struct sock *sk)
+{
+	struct file___counted *file = BPF_CORE_READ((struct sock___noted *)sk, sk_socket, file);
+
+	if (!bpf_core_field_exists(file->f_ref))
+		return true;
+	return file && !BPF_CORE_READ(file, f_ref.refcnt.counter);
+}
+
+/* The calling thread is in a call that accepts this socket; these programs run in getpeername(2) as well. */
+static __always_inline bool is_accepting(struct sock *sk)
 {
 	struct task_struct___noted *task = (void *)bpf_get_current_task_btf();
 	struct pt_regs *regs;
 	unsigned long number, which;
 
-	/* Without registers of a user's call, and never in getpeername. */
+	/* Without registers of a user's call. */
 	if (task->flags & (PF_IO_WORKER | PF_USER_WORKER))
-		return true;
+		return is_being_made(sk);
 	regs = (struct pt_regs *)bpf_task_pt_regs((void *)task);
 	/* But for the mark of x32. */
 	number = BPF_CORE_READ(regs, orig_ax) & ~0x40000000ul;
-	/* accept, accept4, io_uring_enter; accept4 and socketcall of 32-bit programs. */
-	if (number == 43 || number == 288 || number == 426 || number == 364)
+	/* io_uring_enter */
+	if (number == 426)
+		return is_being_made(sk);
+	/* accept, accept4; accept4 and socketcall of 32-bit programs. */
+	if (number == 43 || number == 288 || number == 364)
 		return true;
 	if (number != 102)
 		return false;

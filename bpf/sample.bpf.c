@@ -51,7 +51,7 @@ int sample_connect6(struct bpf_sock_addr *ctx)
 
 static __always_inline int accepts(struct bpf_sock_addr *ctx)
 {
-	if (is_recorded(ctx->family, ctx->protocol) && ctx->protocol == IPPROTO_TCP && is_accepting())
+	if (is_recorded(ctx->family, ctx->protocol) && ctx->protocol == IPPROTO_TCP && is_accepting(sock_at(ctx)))
 		tell(bpf_get_socket_cookie(ctx), what_of(ROLE_ACCEPTOR, CALL_ACCEPT, EVIDENCE_CALL));
 	return 1;
 }
