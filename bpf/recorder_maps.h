@@ -148,7 +148,8 @@ static __noinline bool has_share(__u32 user, enum table table)
 	less = bpf_map_lookup_elem(&users_removed, &user);
 	if (less)
 		held -= *field(less, table);
-	return held <= room / 4;
+	/* Less than nothing where an entry was charged just when the user part removed the user. */
+	return (__s64)held <= (__s64)(room / 4);
 }
 
 static __noinline void charge(__u32 user, enum table table)

@@ -29,7 +29,7 @@ pub struct Swept {
 
 /// Removes what is too old: sockets that were closed ten minutes ago, or before half as many others as the table holds;
 /// where it is soon half full, the oldest closed ones of users that will soon hold a quarter of it; and processes and
-/// executables that nothing names any more. To be called every half minute or so, and when it
+/// executables that nothing names any more, and users who hold nothing. To be called every half minute or so, and when it
 /// [fills](Tender::is_filling); by one process at a time.
 ///
 /// # Platform
@@ -129,7 +129,46 @@ fn sweep(maps: &Maps, now: u64) -> io::Result<Swept> {
         }
     }
     sweep_processes(maps, &looked.processes, now, &mut removed)?;
-    removed.note(maps)
+    let swept = removed.note(maps)?;
+    sweep_users(maps)?;
+    Ok(swept)
+}
+
+/// Makes room for other users. What a program charges to one in just this moment may be charged to nobody: he has room for as
+/// many more than his share.
+fn sweep_users(maps: &Maps) -> io::Result<()> {
+    let (mut users, mut removed) = (BTreeMap::new(), BTreeMap::new());
+    maps.users.each(|user, holding| {
+        users.insert(*user, *holding);
+    })?;
+    maps.users_removed.each(|user, holding| {
+        removed.insert(*user, *holding);
+    })?;
+    for user in idle(&users, &removed) {
+        if maps.users.get(&user)? != users.get(&user).copied() {
+            continue;
+        }
+        // In this order: who comes back meanwhile has held less than nothing, which the programs take for nothing.
+        maps.users.remove(&user)?;
+        maps.users_removed.remove(&user)?;
+    }
+    Ok(())
+}
+
+/// Users who hold nothing, and of whom there is nothing to tell. None while something is held by users for whom there was no
+/// room: it is to be taken off what they hold together, though there be room for each now.
+fn idle(users: &BTreeMap<u32, Holding>, removed: &BTreeMap<u32, Holding>) -> Vec<u32> {
+    let holds_nothing = |user: &u32, all: &Holding| {
+        let less = removed.get(user).copied().unwrap_or_default();
+        all.sockets <= less.sockets && all.processes <= less.processes && all.executables <= less.executables
+    };
+    if users.get(&NO_USER).is_some_and(|others| !holds_nothing(&NO_USER, others)) {
+        return Vec::new();
+    }
+    let is_idle = |(user, all): &(&u32, &Holding)| {
+        **user != NO_USER && all.not_recorded == 0 && holds_nothing(user, all)
+    };
+    users.iter().filter(is_idle).map(|(user, _)| *user).collect()
 }
 
 /// Which closed sockets are to go.
@@ -240,6 +279,35 @@ mod tests {
             *looked.held.entry(user).or_default() += count;
         }
         looked
+    }
+
+    fn holding(counts: [u64; 4]) -> Holding {
+        let [sockets, processes, executables, not_recorded] = counts;
+        Holding { sockets, processes, executables, not_recorded }
+    }
+
+    #[test]
+    fn users_who_hold_nothing_make_room() {
+        let held = [
+            (1, [9, 2, 1, 0], [9, 2, 1, 0]),
+            (2, [9, 2, 1, 0], [8, 2, 1, 0]),
+            (3, [9, 2, 1, 0], [9, 1, 1, 0]),
+            (4, [9, 2, 1, 0], [9, 2, 0, 0]),
+            // He is told of.
+            (5, [9, 2, 1, 1], [9, 2, 1, 0]),
+            (6, [0; 4], [0; 4]),
+            // Something was charged to nobody.
+            (7, [9, 2, 1, 0], [10, 2, 1, 0]),
+        ];
+        let mut users: BTreeMap<_, _> = held.iter().map(|(user, all, _)| (*user, holding(*all))).collect();
+        let mut removed: BTreeMap<_, _> =
+            held.iter().map(|(user, _, less)| (*user, holding(*less))).collect();
+        removed.remove(&6);
+        assert_eq!(idle(&users, &removed), [1, 6, 7]);
+        users.insert(NO_USER, holding([3, 0, 0, 0]));
+        assert_eq!(idle(&users, &removed), []);
+        removed.insert(NO_USER, holding([3, 0, 0, 0]));
+        assert_eq!(idle(&users, &removed), [1, 6, 7]);
     }
 
     #[test]
