@@ -5,6 +5,7 @@ mod ask;
 mod cgroups;
 mod differential;
 mod filters;
+mod forged;
 mod holders;
 mod kinship;
 mod listeners;
@@ -41,6 +42,7 @@ pub(crate) fn main(needs: &'static [Requirement]) -> std::process::ExitCode {
             namespaces::TESTS,
             zones::TESTS,
             filters::TESTS,
+            forged::TESTS,
             races::TESTS,
             oracle::TESTS,
             if crate::SOURCE == sockowner::Source::Proc { &[] } else { differential::TESTS },

@@ -3,6 +3,7 @@
 
 pub(crate) mod ask;
 mod bpf;
+mod diag;
 mod memory;
 mod namespace;
 pub(crate) mod record;
@@ -21,9 +22,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Statx, StatxFlags};
 use rustix::io::Errno;
-use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use rustix::time::{ClockId, clock_gettime};
 
 pub(super) use self::memory::with_room;
@@ -44,8 +42,6 @@ const PID_FS_MAGIC: u64 = 0x5049_4446;
 const KCMP_FILES: libc::c_int = 2;
 /// `FILEID_KERNFS` (`linux/exportfs.h`): the handle is the 64-bit id of a kernfs node, for cgroups the cgroup's.
 const FILEID_KERNFS: libc::c_int = 0xfe;
-/// A dump goes on at each receive, so the kernel always answers at once; this guards against one that never does.
-const RECEIVE_TIMEOUT: Duration = Duration::from_secs(5);
 const DIR: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// The kernel this process runs on.
@@ -59,11 +55,7 @@ impl Door for Kernel {
     type Iterators = bpf::Iterators;
 
     fn open_diag(&self) -> io::Result<OwnedFd> {
-        let flags = SocketFlags::CLOEXEC;
-        let socket =
-            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(RECEIVE_TIMEOUT))?;
-        Ok(socket)
+        Ok(diag::open()?)
     }
 
     fn open_namespace(&self, path: &[u8]) -> io::Result<(OwnedFd, u64)> {
@@ -77,13 +69,11 @@ impl Door for Kernel {
     }
 
     fn send(&self, diag: &OwnedFd, datagram: &[u8]) -> io::Result<()> {
-        let kernel = SocketAddrNetlink::new(0, 0);
-        let sent = retry(|| rustix::net::sendto(diag, datagram, SendFlags::empty(), &kernel))?;
-        if sent == datagram.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+        diag::send(diag, datagram)
     }
 
     fn receive(&self, diag: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-        Ok(retry(|| rustix::net::recv(diag, &mut *buffer, RecvFlags::TRUNC).map(|(_, length)| length))?)
+        Ok(diag::receive(diag, buffer)?)
     }
 
     fn stat_diag(&self, diag: &OwnedFd) -> io::Result<FileStat> {
