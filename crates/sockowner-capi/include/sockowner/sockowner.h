@@ -31,7 +31,8 @@
  *     thread has for itself. Not for signal handlers.
  *   - A result may be read by many threads at once and freed by any of them, once, when no other reads it any more.
  *   - A call speaks of the calling thread's network namespace, and of pids in its pid namespace.
- *   - The library prints nothing, reads no environment, starts no thread that outlives the call.
+ *   - The library prints nothing, reads no environment, starts no thread that outlives the call. A fault of its own
+ *     (SOCKOWNER_E_INTERNAL) is the exception: Rust reports it on stderr, as RUST_BACKTRACE says.
  *
  * ABSENCE
  *   - A pointer to a string or structure is NULL where there is none or it is not known, unless it says "always";
@@ -308,7 +309,7 @@ int sockowner_who(const char *endpoint, sockowner_result **out);
 void sockowner_free(sockowner_result *result);
 
 /* Why this thread's last sockowner_snapshot or sockowner_who failed: operation, object, cause. Never NULL; empty
- * after a success. */
+ * after a success, and where a thread is ending (destructors of its keys). */
 const char *sockowner_last_error(void);
 
 /* The library's version: "0.1.0". */

@@ -329,6 +329,33 @@ static void errors_are_the_threads_and_results_nobodys(void) {
     os_close(listener);
 }
 
+#ifndef _WIN32
+static pthread_key_t at_the_end;
+
+static void ask_at_the_end(void *result) {
+    EQUAL(sockowner_who("nonsense", (sockowner_result **)result), SOCKOWNER_E_INVALID_INPUT);
+    EQUAL(sockowner_who("127.0.0.1:1", (sockowner_result **)result), SOCKOWNER_OK);
+    CHECK(strcmp(sockowner_last_error(), "") == 0);
+}
+
+static void ask_now_and_at_the_end(void *result) {
+    EQUAL(sockowner_who("nonsense", (sockowner_result **)result), SOCKOWNER_E_INVALID_INPUT);
+    EQUAL(pthread_setspecific(at_the_end, result), 0);
+}
+
+/* The library's own thread-locals are gone when the destructors of pthread keys run. */
+static void a_thread_that_is_ending_may_ask(void) {
+    sockowner_result *result = NULL;
+    os_thread thread;
+    EQUAL(pthread_key_create(&at_the_end, ask_at_the_end), 0);
+    os_start(&thread, ask_now_and_at_the_end, &result);
+    os_join(&thread);
+    CHECK(result != NULL);
+    sockowner_free(result);
+    EQUAL(pthread_key_delete(at_the_end), 0);
+}
+#endif
+
 static void ask_again_and_again(void *port) {
     unsigned calls = scaled(OS_QUERIES), i;
     for (i = 0; i < calls; i++) {
@@ -366,6 +393,9 @@ static const check rich_group[] = {
     CHECK_OF(nothing_found_is_success)
     CHECK_OF(the_version_is_the_manifests_and_null_is_freed)
     CHECK_OF(errors_are_the_threads_and_results_nobodys)
+#ifndef _WIN32
+    CHECK_OF(a_thread_that_is_ending_may_ask)
+#endif
     CHECK_OF(eight_threads_agree_and_nothing_stays)
     NO_CHECK};
 
