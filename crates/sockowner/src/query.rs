@@ -326,7 +326,8 @@ impl Query {
     ///
     /// # Errors
     /// Where the connection could not be looked for, or what is recorded cannot be read. That it may not be read is no error:
-    /// [`Record::NotPermitted`].
+    /// [`Record::NotPermitted`]. Of connections that are bound to interfaces several may have the same addresses: without a
+    /// [zone](Address::zone) that is [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput).
     #[doc(alias = "GetOwnerModuleFromTcpEntry")]
     pub fn recorded(&self, local: Address, remote: Address) -> Result<Option<(Socket, Record)>> {
         self.system.recorded(local, remote)

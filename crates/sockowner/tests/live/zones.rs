@@ -1,6 +1,6 @@
 //! Interfaces: link-local addresses, and sockets that are bound to a device.
 
-use sockowner::{Entry, Match, Query};
+use sockowner::{Address, Endpoint, Entry, ErrorKind, Match, Query};
 use sockowner_testkit::Requirement::Interface;
 use sockowner_testkit::{Actor, SocketOptions, netns};
 
@@ -11,6 +11,7 @@ tests! {
     Host a_link_local_connection_has_its_zone_on_both_sides needs Interface;
     Host one_link_local_address_on_two_interfaces_is_told_apart needs Interface;
     Host a_socket_bound_to_a_device_tells_it needs Interface;
+    Host a_connection_bound_to_a_device_is_found_by_its_addresses;
 }
 
 /// The interface and, where there is one, the address's zone.
@@ -28,6 +29,11 @@ fn exact(query: &Query, pattern: &str) -> Vec<u64> {
     let found = who(query, pattern);
     assert!(found.iter().all(|entry| entry.matched == Some(Match::Exact)), "{pattern}");
     found.iter().map(|entry| entry.socket.cookie).collect()
+}
+
+/// The cookie of the connection with these addresses.
+fn recorded(query: &Query, local: Address, remote: Address) -> Option<u64> {
+    query.recorded(local, remote).unwrap().map(|(socket, _)| socket.cookie)
 }
 
 fn a_link_local_address_has_its_zone() {
@@ -110,7 +116,12 @@ fn one_link_local_address_on_two_interfaces_is_told_apart() {
         let zone = indices[which].0;
         let pattern = format!("tcp/[fe80::1%{zone}]:3000,[fe80::1%{zone}]:4711");
         assert_eq!(exact(&query, &pattern), [client.cookie]);
+        let Endpoint { local, remote, .. } = told(&query, client).socket.endpoint;
+        assert_eq!(recorded(&query, local, remote.unwrap()), Some(client.cookie));
     }
+    let [local, remote] = [3000, 4711].map(|port| Address::new("fe80::1".parse().unwrap(), port));
+    let error = query.recorded(local, remote).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error:#}");
     assert_eq!(exact(&query, "tcp/[fe80::1]:3000,[fe80::1]:4711").len(), 2, "both are meant");
 }
 
@@ -137,4 +148,25 @@ fn a_socket_bound_to_a_device_tells_it() {
     assert_eq!(interfaces(&entry)[0], Some(named(1, "lo")));
     assert_held(&owner_of(&query, &entry.socket), &[at(&other, &sock)]);
     assert_eq!(exact(&query, "0.0.0.0:4711").len(), 2);
+}
+
+fn a_connection_bound_to_a_device_is_found_by_its_addresses() {
+    let actor = Actor::spawn();
+    let on_lo = SocketOptions { device: Some("lo".to_owned()), ..SocketOptions::default() };
+    let query = query();
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let listener = actor.tcp_listen_with(address, on_lo.clone());
+        let client = actor.tcp_connect(listener.addr);
+        // It is bound as its listener is.
+        let server = actor.accept(listener.fd);
+        let (mut local, remote) = (Address::from(server.addr), Address::from(client.addr));
+        let interface = query.recorded(local, remote).unwrap().unwrap().0.interface;
+        assert_eq!(interface.map(|interface| interface.index()), Some(1));
+        assert_eq!(recorded(&query, local, remote), Some(server.cookie));
+        assert_eq!(recorded(&query, remote, local), Some(client.cookie));
+        local.zone = interface;
+        assert_eq!(recorded(&query, local, remote), Some(server.cookie));
+        local.port = 1;
+        assert_eq!(recorded(&query, local, remote), None);
+    }
 }

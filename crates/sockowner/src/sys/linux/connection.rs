@@ -7,12 +7,13 @@ use super::System;
 use super::attribute::Places;
 use super::door::Door;
 use super::recorded;
-use crate::{Address, Error, ErrorKind, Record, Result, Socket};
+use crate::sys::Scope;
+use crate::{Address, Error, ErrorKind, Family, Protocol, Record, Result, Socket};
 
 impl<D: Door> System<D> {
     /// The connection with exactly these addresses, and what is recorded of it.
     pub(crate) fn recorded(&self, local: Address, remote: Address) -> Result<Option<(Socket, Record)>> {
-        let Some(socket) = self.exact_connection(local, remote)? else { return Ok(None) };
+        let Some(socket) = self.one_connection(local, remote)? else { return Ok(None) };
         let mut gaps = Vec::new();
         let record = self.recorder.read_one(&self.door, &socket, &mut gaps);
         if let Some(gap) = gaps.first() {
@@ -24,5 +25,37 @@ impl<D: Door> System<D> {
         let places = Places::new(self.cgroups.former_paths(&self.door, ids));
         places.name_roles(&mut record);
         Ok(Some((socket, record)))
+    }
+    /// The connection with exactly these addresses, whatever interface it is bound to where none is told.
+    fn one_connection(&self, local: Address, remote: Address) -> Result<Option<Socket>> {
+        if let Some(socket) = self.exact_connection(local, remote)? {
+            return Ok(Some(socket));
+        }
+        // A lookup does not reach what is bound to another interface than it was told.
+        let tables = Family::ALL.map(|family| (Protocol::Tcp, family)).to_vec();
+        let ports = (local.port, remote.port);
+        let listed =
+            self.sockets(&Scope { tables, local_port: ports.0, remote_port: ports.1, ..Scope::default() })?;
+        let is_same = |one: Address, other: Address| {
+            (one.ip.to_canonical(), one.port) == (other.ip.to_canonical(), other.port)
+        };
+        let zone = local.zone.or(remote.zone).map(|zone| zone.index());
+        let mut found = listed.list.into_iter().filter(|socket| {
+            is_same(socket.endpoint.local, local)
+                && socket.endpoint.remote.is_some_and(|address| is_same(address, remote))
+                && (zone.is_none() || zone == socket.interface.map(|interface| interface.index()))
+        });
+        let what = || format!("look up tcp {local},{remote}");
+        match (found.next(), found.next(), listed.gaps.first()) {
+            (None, _, Some(gap)) => {
+                let why = format!("{}: {}: {}", what(), gap.object, gap.reason);
+                Err(Error::new(ErrorKind::System, why))
+            }
+            (_, Some(_), _) => {
+                let why = "there is one on each of several interfaces, and no address has a zone";
+                Err(Error::new(ErrorKind::InvalidInput, format!("{}: {why}", what())))
+            }
+            (found, None, _) => Ok(found),
+        }
     }
 }

@@ -152,12 +152,18 @@ impl<D: Door> System<D> {
         Ok(found.list.pop())
     }
 
-    /// The same, told as it is listed.
+    /// The same, told as it is listed. What is bound to an interface is found where a zone names that one.
     pub(super) fn exact_connection(&self, local: Address, remote: Address) -> Result<Option<Socket>> {
         let wanted = |ip: IpAddr, port| SocketAddr::new(ip.to_canonical(), port);
+        let zone = local.zone.or(remote.zone);
         let (local, remote) = (wanted(local.ip, local.port), wanted(remote.ip, remote.port));
-        let request =
-            Request::Exact { protocol: IPPROTO_TCP, local, remote, interface: 0, cookie: NO_COOKIE };
+        let request = Request::Exact {
+            protocol: IPPROTO_TCP,
+            local,
+            remote,
+            interface: zone.map_or(0, |zone| zone.index()),
+            cookie: NO_COOKIE,
+        };
         let row = self
             .diag
             .exact(&self.door, &request)
