@@ -52,7 +52,14 @@ impl<D: Door> System<D> {
                 if search == Search::Nearest {
                     self.refresh_all(&mut subjects)?;
                 }
-                Some((proc, self.search(proc, &mut subjects, search, seen, &users, &mut gaps)?))
+                let searched = self.search(proc, &mut subjects, search, seen, &users, &mut gaps)?;
+                // Who asks for the nearest is told no gaps.
+                if let Some(gap) = subjects.gaps.first().filter(|_| search == Search::Nearest) {
+                    let why = format!("look again at the sockets that nobody holds: {gap}");
+                    return Err(Error::new(ErrorKind::System, why));
+                }
+                gaps.append(&mut subjects.gaps);
+                Some((proc, searched))
             }
         };
         let records = match search {

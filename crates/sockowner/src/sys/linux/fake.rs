@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sockowner_wire::inet_diag::{IPPROTO_TCP, NO_COOKIE, Request, Row, SOCK_DIAG_BY_FAMILY};
-use sockowner_wire::netlink::{self, DONE, ERROR};
+use sockowner_wire::netlink::{self, DONE, ERROR, FLAG_DUMP_INTERRUPTED};
 
 use super::call::ESRCH;
 use super::door::{Door, FileKind, FileStat, Listed, Now, Pass, Refusal};
 use super::fake_iterator;
+use crate::GapReason;
 
 pub(crate) const SOCKFS: u64 = 8;
 pub(crate) const DISK: u64 = 99;
@@ -49,6 +50,8 @@ pub(crate) struct World {
     pub(crate) rows: Vec<(u16, Row)>,
     /// Protocols that sock_diag does not know.
     pub(crate) unknown: Vec<u16>,
+    /// What is wrong with every dump: it is interrupted, or has a malformed row.
+    pub(crate) spoils_dumps: Option<GapReason>,
     /// Those of other network namespaces.
     pub(crate) rows_abroad: BTreeMap<u64, Vec<(u16, Row)>>,
     /// Counts the processes that had a number, so that a held directory is one process's.
@@ -394,7 +397,7 @@ impl Door for Fake {
                 netlink::push_message(&mut refused, ERROR, 0, message.sequence, &errno);
                 vec![refused]
             } else {
-                answer(rows, &request, message.sequence)
+                answer(world, rows, &request, message.sequence)
             };
             diag.answers.lock().unwrap().extend(answers);
             Ok(())
@@ -597,11 +600,14 @@ impl Door for Fake {
 }
 
 /// What the kernel would answer.
-fn answer(rows: &[(u16, Row)], request: &Request, sequence: u32) -> Vec<Vec<u8>> {
+fn answer(world: &World, rows: &[(u16, Row)], request: &Request, sequence: u32) -> Vec<Vec<u8>> {
     let mut datagrams = Vec::new();
+    let is_dump = matches!(request, Request::Dump { .. });
+    let spoilt = world.spoils_dumps.filter(|_| is_dump);
+    let flags = if spoilt == Some(GapReason::Interrupted) { 2 | FLAG_DUMP_INTERRUPTED } else { 2 };
     let mut push = |kind, payload: &[u8]| {
         let mut datagram = Vec::new();
-        netlink::push_message(&mut datagram, kind, 2, sequence, payload);
+        netlink::push_message(&mut datagram, kind, flags, sequence, payload);
         datagrams.push(datagram);
     };
     match *request {
@@ -616,6 +622,9 @@ fn answer(rows: &[(u16, Row)], request: &Request, sequence: u32) -> Vec<Vec<u8>>
                     && (remote_port == 0 || row.remote.port() == remote_port)
             }) {
                 push(SOCK_DIAG_BY_FAMILY, &row.encode());
+            }
+            if spoilt == Some(GapReason::Malformed) {
+                push(SOCK_DIAG_BY_FAMILY, &[0; 4]);
             }
             push(DONE, &0i32.to_ne_bytes());
         }

@@ -259,7 +259,7 @@ impl<D: Door> System<D> {
         retain_open(&mut left, &found);
         // What shows one user's sockets says nothing about the others.
         if bpf.shows_all && !left.is_empty() {
-            self.look_again(subjects, &left, false)?;
+            self.look_again(subjects, &left, false);
             let mut left = subjects.still_open(&left);
             if !left.is_empty() {
                 let mut seen = look(&left)?;
@@ -271,7 +271,7 @@ impl<D: Door> System<D> {
                 let born = walk(&left, &born);
                 retain_open(&mut left, &born);
                 found.merge(born);
-                self.look_again(subjects, &left, false)?;
+                self.look_again(subjects, &left, false);
             }
         }
         match found.exhausted.take() {
@@ -298,7 +298,7 @@ impl<D: Door> System<D> {
         retain_open(&mut wanted, found);
         if !wanted.is_empty() {
             let may_be_hidden = found.is_blind() || proc.hides_processes;
-            self.look_again(subjects, &wanted, may_be_hidden)?;
+            self.look_again(subjects, &wanted, may_be_hidden);
             // A socket may have been handed on behind the search's back: to a process that was born meanwhile, or to one
             // that was looked into before. Where some cannot be looked into, a second look proves nothing.
             let mut again = self.pids(proc)?;
@@ -310,7 +310,7 @@ impl<D: Door> System<D> {
                 let second = walk(&wanted, &again);
                 retain_open(&mut wanted, &second);
                 found.merge(second);
-                self.look_again(subjects, &wanted, may_be_hidden)?;
+                self.look_again(subjects, &wanted, may_be_hidden);
             }
         }
         match found.exhausted.take() {

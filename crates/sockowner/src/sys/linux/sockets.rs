@@ -14,7 +14,7 @@ use crate::{
     Address, Endpoint, Error, ErrorKind, Family, Gap, GapReason, Interface, Protocol, Result, Socket,
 };
 
-const SOURCE: &str = "sock_diag";
+pub(super) const SOURCE: &str = "sock_diag";
 /// With fewer TCP sockets in the network namespace one dump is as soon done as two halves.
 const HALVED: usize = 8192;
 /// Room is made for so many at once; more make room as they come.
@@ -226,8 +226,16 @@ impl<D: Door> System<D> {
             0,
             |row| *row,
         )?;
-        let row = dump.rows.into_iter().rfind(|row| is_same(row));
-        Ok(row.and_then(found))
+        match dump.rows.into_iter().rfind(|row| is_same(row)) {
+            Some(row) => Ok(found(row)),
+            None if dump.interrupted => {
+                Err(Error::new(ErrorKind::Changed, "the table changed under every try to list it"))
+            }
+            None if dump.malformed > 0 => {
+                Err(Error::new(ErrorKind::Malformed, format!("{} rows could not be read", dump.malformed)))
+            }
+            None => Ok(None),
+        }
     }
 
     fn named_socket(&self, diag: &Diag<D>, protocol: Protocol, row: &Row) -> Socket {
