@@ -1,7 +1,7 @@
 //! The recorder's own life: who may start and read it, and what is left of it.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use sockowner::ErrorKind;
@@ -23,6 +23,7 @@ tests! {
     Alone only_root_records needs OtherUser;
     Alone what_only_looks_recorded_is_refused;
     Alone a_group_must_exist;
+    Alone another_group_is_not_told_that_it_may_read;
     Alone the_status_tells_what_there_is;
 }
 
@@ -186,4 +187,19 @@ fn the_status_tells_what_there_is() {
     assert!(after.oldest_closed.is_some() && after.memory > 0);
     assert_eq!((after.capacity, after.not_recorded, after.not_recorded_of), (131_072, 0, vec![]));
     assert!(after.hooks.iter().all(|hook| !hook.lacking.is_empty() && hook.refused.is_none()));
+}
+
+fn another_group_is_not_told_that_it_may_read() {
+    let recorder = Recorder::start();
+    let error = record::start("adm", false).unwrap_err();
+    let sentence = "record for the group adm: it is recorded for the group daemon already; \
+                    'sockowner record stop' ends that, and forgets what was noted";
+    assert_eq!(error.to_string(), sentence);
+    // What is there goes on.
+    assert_eq!(fs::metadata(Path::new(DIR).join("maps")).unwrap().gid(), gid());
+    let actor = Actor::spawn();
+    assert!(recorder.about(actor.tcp_listen("127.0.0.1:0").cookie).is_some());
+    drop(recorder);
+    record::start("adm", false).unwrap();
+    assert!(record::stop().unwrap());
 }

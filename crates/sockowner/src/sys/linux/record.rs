@@ -6,7 +6,7 @@ use super::call::record::{self, Sizes};
 use super::call::share;
 use super::door::{Door, Refusal, is_refused};
 use super::process::boot_offset;
-use super::share::gid_of;
+use super::share::{gid_of, group_name};
 use crate::{Error, ErrorKind, Result};
 
 pub use super::record_reader::Reader;
@@ -87,7 +87,8 @@ pub struct Status {
 /// program can refuse a call.
 ///
 /// # Errors
-/// Where there is no such group, a step is refused, or every hook is. Then nothing is recorded that was not before.
+/// Where there is no such group, it is recorded for another one already, a step is refused, or every hook is. Then nothing is
+/// recorded that was not before.
 pub fn start(group: &str, first_use: bool) -> Result<Started> {
     start_with(group, first_use, SOCKETS_MAX)
 }
@@ -96,6 +97,14 @@ pub fn start(group: &str, first_use: bool) -> Result<Started> {
 #[doc(hidden)]
 pub fn start_with(group: &str, first_use: bool, sockets: u32) -> Result<Started> {
     let gid = gid_of("record for", group)?;
+    if let Some(other) = record::kept_for().filter(|&other| other != gid) {
+        let other = group_name(other)?.unwrap_or_else(|| format!("number {other}"));
+        let why = format!(
+            "record for the group {group}: it is recorded for the group {other} already; \
+             'sockowner record stop' ends that, and forgets what was noted"
+        );
+        return Err(Error::new(ErrorKind::System, why));
+    }
     let now = Clock::read().now;
     let sizes = Sizes { sockets, processes: PROCESSES_MAX, executables: EXECUTABLES_MAX, now };
     let states = record::start(gid, first_use, sizes).map_err(|refusal| refuse("record", refusal))?;

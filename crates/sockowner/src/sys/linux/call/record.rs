@@ -228,6 +228,13 @@ pub(super) fn open_kept() -> io::Result<Option<Vec<OwnedFd>>> {
     NAMES.into_iter().map(open).collect::<io::Result<_>>().map(Some)
 }
 
+/// The group that may read what is kept; `None` where nothing is that a start would go on with.
+pub(crate) fn kept_for() -> Option<u32> {
+    open_kept().ok()??;
+    let root = open_mount().ok()??;
+    Some(rustix::fs::statat(&root, MAPS_DIR, AtFlags::SYMLINK_NOFOLLOW).ok()?.st_gid)
+}
+
 /// The BPF file system; `None` where none is mounted.
 fn open_mount() -> io::Result<Option<OwnedFd>> {
     use rustix::io::Errno;
