@@ -2,8 +2,9 @@
 //!
 //! Root and the recorder's group are told everything. Everybody else is told of a process in a role if its real, effective
 //! and saved user at the call were his effective one when he connected, and it could be looked into by others of that user.
-//! Pids are those of the pid namespace of whoever connected. A socket in which he may know nobody is none that he learns
-//! anything of: an open one is withheld, whoever it may name, and of closed ones he cannot tell whether there are any.
+//! Pids are those of the pid namespace of whoever connected. Of a socket in which he may know nobody he learns that it is
+//! noted, if he names its cookie, for it is withheld then, and nothing else; a list of closed ones does not tell him whether
+//! there are any of others.
 //!
 //! Nobody can keep others waiting: a question is one short packet and its answer another, a user has a few connections and
 //! his turn once in a round, and one who does not ask, or does not read, is let go.

@@ -1,8 +1,9 @@
 //! What is recorded, as far as whoever asks may be told: the answering side of `wire::ask`.
 //!
 //! The unit is a process in a role: it is told to the user that it was wholly of (its real, effective and saved one) while
-//! others of that user could look into it. Of a socket nobody of which may be told nothing is, and nobody learns from
-//! silence or from a number how many there are.
+//! others of that user could look into it. Of a socket nobody of which may be told nothing is but that it is noted: who names
+//! a cookie, of an open or a closed one, learns that ([`Told::Withheld`] is not [`Told::NotRecorded`]). A list of closed
+//! sockets tells neither by silence nor by a number how many others' there are.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
