@@ -8,7 +8,7 @@ use sockowner::os::linux::record::{
     CallSample, CallSite, HookState, Noted, SampledCall, SampledMapping, SampledMappings, Sampler, Store,
 };
 
-use crate::resolve::{self, Call, Device, Facts, Mapping, Registers, Resolver, Sample, Unknown};
+use crate::resolve::{self, Call, Device, Facts, Mapping, Patience, Registers, Resolver, Sample, Unknown};
 
 /// So many samples are resolved together: 1,000 connections a second make 100 in 50 ms.
 const TOGETHER: usize = 128;
@@ -70,22 +70,29 @@ impl Follower {
     /// # Errors
     /// Where nothing is recorded, nothing can be sampled, or the processes cannot be started.
     pub fn start(program: &Path, arguments: &[&str]) -> Result<(Self, Vec<HookState>)> {
-        Self::with(program, arguments, Sampler::attach)
+        Self::with(program, arguments, Patience::default(), Sampler::attach)
     }
 
-    /// As [`start`](Self::start), with so many bytes for what was not taken: for tests, beside which others make calls.
+    /// As [`start`](Self::start), with so many bytes for what was not taken, and this patience: for tests, beside which
+    /// others make calls.
     #[doc(hidden)]
-    pub fn start_with(program: &Path, arguments: &[&str], room: u32) -> Result<(Self, Vec<HookState>)> {
-        Self::with(program, arguments, || Sampler::attach_with(room))
+    pub fn start_with(
+        program: &Path,
+        arguments: &[&str],
+        room: u32,
+        patience: Patience,
+    ) -> Result<(Self, Vec<HookState>)> {
+        Self::with(program, arguments, patience, || Sampler::attach_with(room))
     }
 
     fn with(
         program: &Path,
         arguments: &[&str],
+        patience: Patience,
         attach: impl FnOnce() -> sockowner::Result<(Sampler, Vec<HookState>)>,
     ) -> Result<(Self, Vec<HookState>)> {
         let store = Store::open()?;
-        let resolver = Resolver::start(program, arguments).map_err(Error::Children)?;
+        let resolver = Resolver::start_with(program, arguments, patience).map_err(Error::Children)?;
         // Last: nothing is sampled that nobody takes.
         let (sampler, hooks) = attach()?;
         Ok((Self { sampler, resolver, store, counts: Counts::default(), dirty_since: None }, hooks))

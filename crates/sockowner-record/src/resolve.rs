@@ -35,6 +35,8 @@ mod wary;
 
 pub use opener::opener;
 pub use parser::parser;
+#[doc(hidden)]
+pub use resolver::Patience;
 pub use resolver::Resolver;
 pub use sample::{Counts, Facts, Resolved, Sample, Site, Unknown};
 pub use sockowner_component::{Call, Device, Executable, Mapping, Registers};

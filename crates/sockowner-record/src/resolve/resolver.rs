@@ -17,15 +17,33 @@ use crate::call::channel::Channel;
 use crate::call::children::{Dying, Running};
 use crate::call::clock;
 
-/// How long the parser may be silent over a batch, and the opener over a request.
-const PATIENCE: Duration = Duration::from_secs(1);
-const PATIENCE_OF_PARSER: Duration = Duration::from_millis(500);
+/// How long the resolver waits. All of it together keeps one user's files from holding up other users' samples for longer
+/// than these are kept.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long the opener may be silent over a request.
+    pub opener: Duration,
+    /// How long the parser may be silent over a batch; more than that.
+    pub parser: Duration,
+    /// How old a sample may be when work on it begins.
+    pub age: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let parser = Duration::from_secs(1);
+        // No bytes of a stack are older than ten seconds.
+        let age = Duration::from_secs(10).saturating_sub(parser);
+        Self { opener: Duration::from_millis(500), parser, age }
+    }
+}
 
 /// How long children may take to start: a program has to be loaded.
 const START: Duration = Duration::from_secs(10);
 
-/// No bytes of a stack are older than ten seconds; so much before that, work on them has to begin.
-const LIFETIME: Duration = Duration::from_secs(10).saturating_sub(PATIENCE);
+/// How long children may take to end, when all is over.
+const END: Duration = Duration::from_secs(1);
 
 /// Killed children that may be waited for before others are started.
 const DYING: usize = 16;
@@ -43,6 +61,7 @@ const BUFFER: usize = 256 << 10;
 pub struct Resolver {
     program: PathBuf,
     arguments: Vec<OsString>,
+    patience: Patience,
     children: Option<Children>,
     dying: Vec<Dying>,
     /// Not before this are children started again.
@@ -85,9 +104,20 @@ impl Resolver {
     /// # Errors
     /// Where a child cannot be started, or does not become ready.
     pub fn start<S: AsRef<OsStr>>(program: &Path, arguments: &[S]) -> io::Result<Self> {
+        Self::start_with(program, arguments, Patience::default())
+    }
+
+    /// As [`start`](Self::start), with this patience: for tests, whose children may have to wait for a processor.
+    #[doc(hidden)]
+    pub fn start_with<S: AsRef<OsStr>>(
+        program: &Path,
+        arguments: &[S],
+        patience: Patience,
+    ) -> io::Result<Self> {
         let mut resolver = Self {
             program: program.into(),
             arguments: arguments.iter().map(|argument| argument.as_ref().into()).collect(),
+            patience,
             children: None,
             dying: Vec::new(),
             rest: None,
@@ -176,7 +206,8 @@ impl Resolver {
         most: usize,
     ) -> Vec<usize> {
         let now = clock::boot();
-        let is_old = |sample: &Sample| Duration::from_nanos(now.saturating_sub(sample.time)) > LIFETIME;
+        let age = self.patience.age;
+        let is_old = |sample: &Sample| Duration::from_nanos(now.saturating_sub(sample.time)) > age;
         let mut sent = Vec::new();
         self.batch.begin();
         while let Some(&number) = waiting.front().filter(|_| sent.len() < most) {
@@ -215,7 +246,7 @@ impl Resolver {
             return (told, End::ParserLost);
         };
         while told.len() < count {
-            let received = match children.channel.is_ready(PATIENCE) {
+            let received = match children.channel.is_ready(self.patience.parser) {
                 Ok(true) => children.channel.receive(&mut self.buffer),
                 Ok(false) => Err(io::ErrorKind::TimedOut.into()),
                 Err(error) => Err(error),
@@ -267,10 +298,10 @@ impl Resolver {
     fn start_children(&mut self) -> io::Result<Children> {
         let (opener_end, parser_of_opener) = Channel::pair()?;
         let (channel, parser_end) = Channel::pair()?;
-        parser_of_opener.set_patience(PATIENCE_OF_PARSER)?;
+        parser_of_opener.set_patience(self.patience.opener)?;
         channel.make_room(BUFFER)?;
         parser_end.make_room(BUFFER)?;
-        channel.set_patience(PATIENCE)?;
+        channel.set_patience(self.patience.parser)?;
         let start = |name: &str, end: Channel| {
             let arguments = self.arguments.iter().map(OsString::as_os_str);
             Running::start(&self.program, arguments.chain([OsStr::new(name)]), end)
@@ -309,7 +340,7 @@ impl Drop for Resolver {
             self.dying.extend(children.opener.kill());
         }
         // Those that can end have ended soon; who waits for a file's server is not waited for.
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + END;
         while !self.dying.is_empty() && Instant::now() < end {
             self.dying.retain_mut(|child| !child.has_ended());
             std::thread::sleep(Duration::from_millis(1));

@@ -4,11 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::mount::{MountFlags, mount};
 use sockowner::ComponentEvidence::{self, Cfi};
 use sockowner::os::linux::record::{self, Reader};
 use sockowner_record::follow::{Counts, Follower};
+use sockowner_record::resolve::Patience;
 use sockowner_testkit::{Requirement, Scenario};
 
 use super::workshop::{GCC, Workshop};
@@ -52,6 +54,13 @@ fn private_run() {
     mount(c"run", c"/run", c"tmpfs", MountFlags::empty(), c"mode=0755").unwrap();
 }
 
+/// The children answer, however long they wait for a processor.
+const PATIENT: Patience = Patience {
+    opener: Duration::from_secs(30),
+    parser: Duration::from_secs(60),
+    age: Duration::from_secs(60),
+};
+
 /// Records and follows; on drop no more.
 struct Following {
     follower: Follower,
@@ -63,8 +72,8 @@ impl Following {
         private_run();
         record::start("daemon", false).unwrap();
         let program = std::env::current_exe().unwrap();
-        // With room for what others on the machine do meanwhile.
-        let (follower, _) = Follower::start_with(&program, &[], 64 * 1024 * 1024).unwrap();
+        // With room for what others on the machine do meanwhile, and time.
+        let (follower, _) = Follower::start_with(&program, &[], 64 * 1024 * 1024, PATIENT).unwrap();
         Self { follower, reader: Reader::open().unwrap().unwrap() }
     }
 

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use sockowner::ComponentEvidence::{Cfi, CfiIndirect, ExecutableOnly};
-use sockowner_record::resolve::{self, Call, Device, Executable, Resolved, Sample, Unknown};
+use sockowner_record::resolve::{self, Call, Device, Executable, Patience, Resolved, Sample, Unknown};
 use sockowner_testkit::Requirement::Root;
 
-use super::daemon::{Daemon, Facts, assert_told, boot, sample};
+use super::daemon::{Daemon, Facts, PATIENT, assert_told, boot, sample};
 use super::tracer::{Stop, trace};
 use super::workshop::{GCC, TRACING, Workshop};
 
@@ -412,7 +412,7 @@ fn without_a_stack_the_executable_is_told() {
 fn another_process_with_the_pid_is_not_told() {
     let workshop = Workshop::open();
     let (_, program) = library_and_user(&workshop);
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(Patience { age: Patience::default().age, ..PATIENT });
     trace(&mut Command::new(&program), |stop| {
         let mut other = sample(stop, 1, Facts::None);
         other.start_ticks -= 1;

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use sockowner::{Component, ComponentEvidence};
-use sockowner_record::resolve::{self, Counts, Resolved, Resolver, Sample, Unknown};
+use sockowner_record::resolve::{self, Counts, Patience, Resolved, Resolver, Sample, Unknown};
 
 use super::tracer::Stop;
 
@@ -21,12 +22,24 @@ pub(super) struct Daemon {
     thread: Option<JoinHandle<()>>,
 }
 
+/// The children answer, however long they wait for a processor.
+pub(super) const PATIENT: Patience = Patience {
+    opener: Duration::from_secs(30),
+    parser: Duration::from_secs(60),
+    age: Duration::from_secs(60),
+};
+
 impl Daemon {
     pub(super) fn start() -> Self {
+        Self::start_with(PATIENT)
+    }
+
+    pub(super) fn start_with(patience: Patience) -> Self {
         let (jobs, todo) = channel::<Job>();
         let thread = std::thread::spawn(move || {
             let program = std::env::current_exe().expect("this program");
-            let mut resolver = Resolver::start::<&str>(&program, &[]).expect("start the children");
+            let resolver = Resolver::start_with::<&str>(&program, &[], patience);
+            let mut resolver = resolver.expect("start the children");
             for job in todo {
                 job(&mut resolver);
             }

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use sockowner::ComponentEvidence::Cfi;
-use sockowner_record::resolve::Unknown;
+use sockowner_record::resolve::{Patience, Unknown};
 use sockowner_testkit::Requirement::Root;
 use sockowner_testkit::eventually;
 
@@ -30,6 +31,13 @@ tests! {
 const PARSER: usize = 0;
 const OPENER: usize = 1;
 
+/// Who is stuck is waited for so long. Far apart: it is the opener that is lost, where it is the opener that is stuck.
+const STUCK: Patience = Patience {
+    opener: Duration::from_secs(2),
+    parser: Duration::from_secs(10),
+    age: Duration::from_secs(60),
+};
+
 fn signal(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid.cast_signed()), signal).expect("signal a child");
 }
@@ -39,7 +47,7 @@ fn signal(pid: u32, signal: Signal) {
 fn disturb(child: usize, what: Signal, first: usize, lost: &[Unknown]) {
     let workshop = Workshop::open();
     let (library, program) = library_and_user(&workshop);
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(STUCK);
     let mut is_first = true;
     trace(&mut Command::new(program), |stop| {
         if std::mem::take(&mut is_first) {
@@ -99,7 +107,7 @@ fn a_file_whose_server_never_answers_is_not_waited_for() {
     std::fs::create_dir(&place).unwrap();
     let fuse = Fuse::mount(&place, std::fs::read(plugin).unwrap());
     let served = place.join(NAME);
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(STUCK);
     let mut is_first = true;
     trace(Command::new(loader).arg(&served), |stop| {
         if std::mem::take(&mut is_first) {
@@ -121,7 +129,7 @@ fn a_file_whose_server_never_answers_is_not_waited_for() {
 fn who_gets_children_stuck_is_passed_over() {
     let workshop = Workshop::open();
     let (library, program) = library_and_user(&workshop);
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(STUCK);
     let mut is_first = true;
     trace(&mut Command::new(program), |stop| {
         if std::mem::take(&mut is_first) {
@@ -134,7 +142,7 @@ fn who_gets_children_stuck_is_passed_over() {
 }
 
 fn the_children_end_with_the_daemon() {
-    let daemon = Daemon::start();
+    let daemon = Daemon::start_with(STUCK);
     let children = daemon.children();
     drop(daemon);
     for pid in children {
