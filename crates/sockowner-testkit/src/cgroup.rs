@@ -49,6 +49,12 @@ impl Scratch {
 
     /// As [`new`](Self::new), without the panic.
     pub fn try_new(path: &str) -> Result<Self, String> {
+        Self::try_within(path, PATIENCE)
+    }
+
+    /// As [`try_new`](Self::try_new). What is there without being a test's is the host's after so much time: before that,
+    /// another test may be making it.
+    pub fn try_within(path: &str, settled: Duration) -> Result<Self, String> {
         let mount = mount_point()?;
         let parts: Vec<_> = path.split('/').filter(|part| !part.is_empty()).collect();
         if parts.is_empty() || parts.iter().any(|part| matches!(*part, "." | "..")) {
@@ -56,7 +62,7 @@ impl Scratch {
         }
         let path = format!("/{}", parts.join("/"));
         let dir = mount.join(&path[1..]);
-        let turn = poll(TURN, || take_turn(&mount, &dir).transpose());
+        let turn = poll(TURN, || take_turn(&mount, &dir, settled).transpose());
         let turn = turn.ok_or("another test keeps it")??;
         let id = turn.metadata().map_err(|error| error.to_string())?.ino();
         let scratch = Self { mount, dir, path, id, _turn: turn };
@@ -174,7 +180,7 @@ pub fn mount_point() -> Result<PathBuf, String> {
 }
 
 /// Makes `dir` and its parents and locks it. `None`: it is another test's at the moment.
-fn take_turn(mount: &Path, dir: &Path) -> Result<Option<File>, String> {
+fn take_turn(mount: &Path, dir: &Path, settled: Duration) -> Result<Option<File>, String> {
     let mut missing: Vec<_> = dir.ancestors().take_while(|ancestor| *ancestor != mount).collect();
     missing.reverse();
     for part in missing {
@@ -192,7 +198,7 @@ fn take_turn(mount: &Path, dir: &Path) -> Result<Option<File>, String> {
     };
     if !is_marked(dir) {
         // Either the host's, or made by another test this very moment, which will mark it or remove it.
-        let settled = poll(Duration::from_secs(1), || (is_marked(dir) || !dir.exists()).then_some(()));
+        let settled = poll(settled, || (is_marked(dir) || !dir.exists()).then_some(()));
         return settled.map(|()| None).ok_or_else(|| String::from("it exists and is not a test's"));
     }
     if flock(&handle, FlockOperation::NonBlockingLockExclusive).is_err() {

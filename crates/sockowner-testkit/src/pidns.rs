@@ -24,9 +24,9 @@ use rustix::thread::{UnshareFlags, gettid, unshare_unsafe};
 use crate::role::{SCENARIO, own_exe};
 use crate::{netns, privileges};
 
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(600);
 /// With the full counts.
-const DEADLINE_FULL: Duration = Duration::from_secs(900);
+const DEADLINE_FULL: Duration = Duration::from_secs(3000);
 /// The scenario that does nothing but start: what [`supported`] runs.
 const PROBE: &str = "testkit: probe";
 

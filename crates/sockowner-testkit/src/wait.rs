@@ -4,11 +4,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long [`eventually`] waits. Long, because a loaded machine must not fail a test; reached in failures alone.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const STEP: Duration = Duration::from_millis(2);
 
-/// Asks `probe` every few milliseconds, for at most ten seconds, until it yields a value.
+/// Asks `probe` every few milliseconds, for at most a minute, until it yields a value.
 ///
 /// # Panics
 ///

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{
     DumpableBehavior, geteuid, getgid, getpid, set_child_subreaper, set_dumpable_behavior,
@@ -22,6 +23,8 @@ use crate::{netns, pid};
 
 /// How often another process may snatch the wanted number.
 const PID_ATTEMPTS: usize = 200;
+/// How long a number that is wanted may be another's.
+const FREE: Duration = Duration::from_secs(10);
 
 /// What an actor shall be; see [`Actor::builder`].
 #[derive(Debug, Clone, Default)]
@@ -112,7 +115,7 @@ impl Builder {
         };
         for _ in 0..PID_ATTEMPTS {
             // Threads have numbers, too: one that the test's own process just started may have come by it.
-            poll(PATIENCE, || (!pid::taken(wanted)).then_some(()))
+            poll(FREE, || (!pid::taken(wanted)).then_some(()))
                 .ok_or_else(|| format!("there is a process {wanted}"))?;
             pid::force_next(wanted)?;
             let actor = self.start()?;

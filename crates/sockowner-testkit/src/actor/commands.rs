@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::builder::copy_executable;
 use super::protocol::{Command, Reply};
 use super::{Actor, Born, Sock, SocketOptions, ThreadSock};
+use crate::wait::eventually;
 
 /// Sockets.
 impl Actor {
@@ -47,7 +48,7 @@ impl Actor {
         self.sock(&Command::TcpConnect { local: None, remote: address(remote), wait: false })
     }
 
-    /// Accepts a connection of the listener `fd`; waits for one up to ten seconds.
+    /// Accepts a connection of the listener `fd`; waits for one up to half a minute.
     #[track_caller]
     pub fn accept(&self, fd: i32) -> Sock {
         self.sock(&Command::Accept { fd })
@@ -161,6 +162,15 @@ impl Actor {
     #[track_caller]
     pub fn close(&self, fd: i32) {
         self.done(&Command::Close { fd });
+    }
+
+    /// Closes one end of a connection, and the other end once that has heard of it: who closes before he hears of the other's
+    /// end comes to `TIME_WAIT`, too.
+    #[track_caller]
+    pub fn close_first(&self, fd: i32, other: &Self, other_fd: i32) {
+        self.close(fd);
+        eventually("the other end hears of it", || other.is_ready(other_fd).then_some(()));
+        other.close(other_fd);
     }
 
     /// Opens a path with `O_PATH`, such as a Unix socket's file: a descriptor that is not a socket.

@@ -16,7 +16,7 @@ use super::protocol::{Command, Reply, Sock};
 use crate::wait::{self, PATIENCE};
 
 /// Longer than the actor's own time limits, so that its message is the one that is seen.
-const REPLY_DEADLINE: Duration = Duration::from_secs(30);
+const REPLY_DEADLINE: Duration = Duration::from_secs(90);
 
 /// A child process that holds sockets for a test; each method has it do one thing and yields the result.
 ///

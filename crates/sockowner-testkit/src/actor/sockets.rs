@@ -22,7 +22,7 @@ use super::{Sock, SocketOptions};
 
 const DEFAULT_BACKLOG: i32 = 128;
 /// For what the other side has to do first; below the time for which the test waits for the reply.
-pub(super) const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 pub(super) fn describe(socket: &OwnedFd) -> Outcome<Sock> {
     let addr = getsockname(socket).map_err(context("getsockname"))?;

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process;
+use std::time::Duration;
 
 use sockowner_testkit::cgroup::Scratch;
 use sockowner_testkit::libtest_mimic::Trial;
@@ -163,9 +164,9 @@ fn foreign_cgroup() {
     let theirs = theirs.join(format!("testkit-theirs-{}", process::id()));
     fs::create_dir(&theirs).unwrap();
     let name = theirs.file_name().unwrap().to_str().unwrap();
-    let message = panic_message(|| Scratch::new(name));
+    let refused = Scratch::try_within(name, Duration::from_millis(100)).map(drop).unwrap_err();
     let inner = Scratch::new(&format!("{name}/inner"));
     drop(inner);
     fs::remove_dir(&theirs).unwrap();
-    assert!(message.contains("it exists and is not a test's"), "{message}");
+    assert_eq!(refused, "it exists and is not a test's");
 }

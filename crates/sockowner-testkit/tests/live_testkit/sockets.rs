@@ -155,8 +155,7 @@ fn endings() {
     let connect = || (near.tcp_connect(listener.addr), far.accept(listener.fd));
 
     let (client, server) = connect();
-    near.close(client.fd);
-    far.close(server.fd);
+    near.close_first(client.fd, &far, server.fd);
     eventually("TIME_WAIT", || (tcp_rows(client.addr.port(), TIME_WAIT) == 1).then_some(()));
 
     let (client, server) = connect();
