@@ -215,15 +215,17 @@ tcp [::]:2222 LISTEN
 ";
 
 fn a_container_inside_another() {
+    // No other test has it as a leaf.
+    const OUTER: &str = "b5c7d9e1f3a0426480a2c4e6f8091b3d5f7190a2b4c6d8e0f1a3b5c7d9e1f2a4";
     const INNER: &str = "a2b4c6d8e0f1029384756a6b7c8d9e0ff0e9d8c7b6a6574839201f0e8d6c4b2a";
     let dir = public_dir();
-    let cgroup = format!("/docker/{CONTAINER}/system.slice/docker-{INNER}.scope");
+    let cgroup = format!("/docker/{OUTER}/system.slice/docker-{INNER}.scope");
     let app = Program::start(&dir, "app", 0, &cgroup);
     let options = SocketOptions { v6only: Some(true), ..SocketOptions::default() };
     let sock = app.actor.tcp_listen_with("[::]:9000", options);
     let page = ask(&["who", ":9000"]);
     page.assert_complete();
-    let golden = NESTED.replace("<outer>", CONTAINER).replace("<inner>", INNER);
+    let golden = NESTED.replace("<outer>", OUTER).replace("<inner>", INNER);
     assert_page(&page, &app, &sock, &golden);
 }
 
