@@ -198,8 +198,7 @@ fn c50_time_wait_has_its_recorded_owner_while_he_lives() {
     let listener = server.tcp_listen("127.0.0.1:0");
     let near = client.tcp_connect(listener.addr);
     let far = server.accept_from(listener.fd);
-    client.close(near.fd);
-    server.close(far.fd);
+    client.close_first(near.fd, &server, far.fd);
     let row = || rows(Kind::Tcp).into_iter().find(|row| row.local() == near.addr).unwrap();
     eventually("TIME_WAIT", || (row().state() == Some(11)).then_some(()));
     assert_eq!((row().pid(), module(&row())), (client.pid(), connected));

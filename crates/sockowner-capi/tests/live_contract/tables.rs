@@ -86,8 +86,7 @@ fn states_at(local: SocketAddr) -> Vec<Row> {
 fn time_wait(near: &Actor, far: &Actor, listener: &Sock) -> SocketAddr {
     let client = near.tcp_connect(listener.addr);
     let server = far.accept(listener.fd);
-    near.close(client.fd);
-    far.close(server.fd);
+    near.close_first(client.fd, far, server.fd);
     client.addr
 }
 

@@ -117,8 +117,7 @@ fn the_guide_tells_who_made_a_time_wait() {
     let listener = web.actor.tcp_listen("0.0.0.0:8080");
     let near = client.actor.tcp_connect_from("127.0.0.1:40112", "127.0.0.1:8080");
     let far = web.actor.accept(listener.fd);
-    client.actor.close(near.fd);
-    web.actor.close(far.fd);
+    client.actor.close_first(near.fd, &web.actor, far.fd);
     client.actor.kill();
     section.step(|command| typed(command, &names));
     section.step(|command| typed(command, &names));

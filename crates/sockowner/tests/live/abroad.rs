@@ -115,8 +115,7 @@ fn a_named_namespace_without_a_process_is_told() {
         let listener = actor.tcp_listen(format!("127.0.0.1:{PORT}"));
         let client = actor.tcp_connect(listener.addr);
         let server = actor.accept(listener.fd);
-        actor.close(client.fd);
-        actor.close(server.fd);
+        actor.close_first(client.fd, &actor, server.fd);
         (client, server, netns::inode())
     });
     let home = Actor::spawn();

@@ -101,8 +101,7 @@ fn users_are_asked_by_name_and_by_number() {
 
 fn time_wait_is_no_users() {
     let pair = Pair::new();
-    pair.near.close(pair.client.fd);
-    pair.far.close(pair.server.fd);
+    pair.near.close_first(pair.client.fd, &pair.far, pair.server.fd);
     let query = query();
     awaited(&query, &pair.client, &pair.server, State::TIME_WAIT);
     for user in ["root", "0", ""] {

@@ -6,7 +6,7 @@ use sockowner::{Entry, ErrorKind, Filter, Gap, GapReason, Query, Reason, Snapsho
 use sockowner_testkit::Requirement::{Cgroup2, OtherUser, PidNamespace};
 use sockowner_testkit::cgroup::{Scratch, mount_point};
 use sockowner_testkit::privileges::{ORDINARY_UID, become_user};
-use sockowner_testkit::{Actor, Scenario, Sock};
+use sockowner_testkit::{Actor, Scenario, Sock, eventually};
 
 use super::ask::{assert_held, assert_state, assert_unheld, at, candidates, holders, query};
 use super::seen::{comm, start_ticks, user_name};
@@ -173,12 +173,13 @@ fn what_nobody_can_hold_is_told_without_a_right() {
     let [first, second] = [0, 1].map(|_| roots.tcp_connect(listener.addr));
     let server = roots.accept(listener.fd);
     assert_eq!(server.peer, Some(first.addr));
-    roots.close(first.fd);
-    roots.close(server.fd);
+    roots.close_first(first.fd, &roots, server.fd);
     give_root_up();
-    let all = query().snapshot(&Filter::new()).unwrap();
+    let all = eventually("TIME_WAIT", || {
+        let all = query().snapshot(&Filter::new()).unwrap();
+        (find(&all, &first).socket.endpoint.state == State::TIME_WAIT).then_some(all)
+    });
     let entry = find(&all, &first);
-    assert_state(&entry, State::TIME_WAIT);
     assert_unheld(&entry, Reason::NoHolder);
     assert_eq!((entry.socket.uid, entry.user), (None, None));
     let pending = all.iter().find(|entry| entry.socket.endpoint.remote == Some(second.addr.into())).unwrap();

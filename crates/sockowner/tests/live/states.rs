@@ -137,8 +137,7 @@ fn time_wait(pair: &Pair) {
     let query = query();
     let live = told(&query, &pair.client);
     assert_eq!(live.socket.cookie, pair.client.cookie);
-    pair.near.close(pair.client.fd);
-    pair.far.close(pair.server.fd);
+    pair.near.close_first(pair.client.fd, &pair.far, pair.server.fd);
     let entry = awaited(&query, &pair.client, &pair.server, State::TIME_WAIT);
     assert_is_nobodys(&entry);
     assert_has_no_cgroup(&entry);
