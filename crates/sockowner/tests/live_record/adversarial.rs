@@ -237,13 +237,16 @@ fn who_makes_sockets_without_end_takes_nothing_from_others() {
         let servers = far.accept_many(listener.fd, MODEST);
         (his.join().unwrap(), clients.join().unwrap(), servers)
     });
-    let ((refused, dropped), others) = (lost(greedy_uid), lost(modest_uid));
-    assert_eq!((dropped, others.0), (0, 0));
     let missing = unknown(&recorder, &his, [called(&greedy), called(&greedy), None, None]);
-    assert_eq!(missing, refused, "each is known or counted");
+    let inherited = by(&far, Inherited);
+    let of_others = unknown(&recorder, &clients, [called(&near), implied(&near), None, None])
+        + unknown(&recorder, &servers, [inherited, None, inherited, called(&far)]);
+    let ((refused, dropped), others) = (lost(greedy_uid), lost(modest_uid));
+    // What is dropped may be anybody's.
+    let is_counted = missing >= refused && missing + of_others <= refused + dropped;
+    assert!(is_counted, "{missing} and {of_others} are missing, {refused} refused, {dropped} dropped");
+    assert_eq!(others.0, 0);
+    assert!(of_others * 100 <= u64::try_from(MODEST).unwrap(), "{of_others} are missing");
     let known = GREEDY - usize::try_from(missing).unwrap();
     assert!(missing > 0 && known >= usize::try_from(ROOM / 4).unwrap(), "{known} of {GREEDY} are known");
-    let inherited = by(&far, Inherited);
-    assert_eq!(unknown(&recorder, &clients, [called(&near), implied(&near), None, None]), 0);
-    assert_eq!(unknown(&recorder, &servers, [inherited, None, inherited, called(&far)]), 0);
 }

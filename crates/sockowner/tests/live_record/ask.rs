@@ -138,6 +138,11 @@ pub(super) fn by(actor: &Actor, evidence: RoleEvidence) -> Option<Who> {
     Some((Some(actor.pid()), evidence, false))
 }
 
+/// The role's process is one of these: else another one on the machine was in between.
+pub(super) fn is_of<const N: usize>(actors: [&Actor; N], role: &Role) -> bool {
+    actors.iter().any(|actor| role.process.pid == Some(actor.pid()))
+}
+
 /// Why these roles are empty, in the order of all roles.
 #[track_caller]
 pub(super) fn assert_reasons(recorded: &Recorded, expected: [Option<RoleReason>; 4]) {

@@ -5,7 +5,7 @@ use sockowner_testkit::Requirement::OtherUser;
 use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, Sock, eventually};
 
-use super::ask::{Recorder, assert_roles, by, called, implied};
+use super::ask::{Recorder, assert_roles, by, called, implied, is_of};
 
 tests! {
     Alone a_socket_in_time_wait_has_its_owner;
@@ -21,9 +21,11 @@ fn closed(recorder: &Recorder, sock: &Sock) -> Recorded {
     if let Some(peer) = sock.peer {
         pattern = pattern.connected_to(peer.ip(), peer.port());
     }
-    let found = recorder.reader.closed(&pattern).unwrap();
-    let it = found.into_iter().next().unwrap_or_else(|| panic!("no closed {sock:?}"));
-    assert_eq!(it.cookie, sock.cookie);
+    // Whoever looks at a descriptor while it is closed has the file a moment longer.
+    let it = eventually(&format!("{sock:?} is closed"), || {
+        let found = recorder.reader.closed(&pattern).unwrap();
+        found.into_iter().next().filter(|it| it.cookie == sock.cookie)
+    });
     let endpoint = it.endpoint.unwrap();
     assert_eq!((endpoint.local, endpoint.remote), (sock.addr.into(), sock.peer.map(Address::from)));
     assert_eq!(endpoint.state, State::CLOSE);
@@ -39,10 +41,10 @@ fn a_socket_in_time_wait_has_its_owner() {
         for near_first in [true, false] {
             let client = near.tcp_connect(listener.addr);
             let server = far.accept_from(listener.fd);
-            let (near_end, far_end) = ((&near, client.fd), (&far, server.fd));
-            let order = if near_first { [near_end, far_end] } else { [far_end, near_end] };
-            for (actor, fd) in order {
-                actor.close(fd);
+            if near_first {
+                near.close_first(client.fd, &far, server.fd);
+            } else {
+                far.close_first(server.fd, &near, client.fd);
             }
             let waiting = if near_first { &client } else { &server };
             let query = Query::new().unwrap();
@@ -76,6 +78,8 @@ fn a_closed_socket_is_found_by_its_name() {
         let server = far.accept_from(listener.fd);
         near.close(client.fd);
         far.close(server.fd);
+        // Before the listener, for it is told behind it.
+        closed(&recorder, &server);
         far.close(listener.fd);
         assert_roles(&closed(&recorder, &client), [called(&near), implied(&near), None, None]);
         assert_eq!(closed(&recorder, &server).roles.acceptor.unwrap().process.pid, Some(far.pid()));
@@ -102,14 +106,16 @@ fn who_was_killed_closed_its_sockets() {
     let dir = tempfile::tempdir().unwrap();
     let exe = dir.path().join("program");
     let near = Actor::spawn();
-    let far = Actor::builder().exe(&exe).uid(ORDINARY_UID).gid(ORDINARY_UID).spawn();
-    let listener = far.tcp_listen("127.0.0.1:0");
-    let client = near.tcp_connect(listener.addr);
-    let server = far.accept(listener.fd);
-    let pid = far.pid();
-    far.kill();
-    let told = closed(&recorder, &server);
-    let acceptor = told.roles.acceptor.unwrap();
+    let (pid, client, listener, acceptor) = eventually("no other process closes the connection", || {
+        let far = Actor::builder().exe(&exe).uid(ORDINARY_UID).gid(ORDINARY_UID).spawn();
+        let listener = far.tcp_listen("127.0.0.1:0");
+        let client = near.tcp_connect(listener.addr);
+        let server = far.accept(listener.fd);
+        let pid = far.pid();
+        far.kill();
+        let acceptor = closed(&recorder, &server).roles.acceptor.unwrap();
+        is_of([&near, &far], &acceptor).then_some((pid, client, listener, acceptor))
+    });
     assert_eq!((acceptor.process.pid, acceptor.evidence), (Some(pid), RoleEvidence::Closer));
     // As it was while it lived: it has no memory any more, and so no executable, when it closes its sockets.
     assert_eq!(acceptor.process.path.as_deref(), Some(exe.as_path()));

@@ -575,9 +575,11 @@ fn a_component_is_told_by_every_way_to_ask() {
     assert_eq!(roles.listener.unwrap().component, None);
     actor.close(listener.fd);
     let pattern = sockowner::Pattern::local(listener.addr.ip(), listener.addr.port());
-    let closed = recorder.reader.closed(&pattern).unwrap();
-    let closed = closed.into_iter().find(|told| told.cookie == listener.cookie);
-    assert_eq!(binder(closed).as_deref(), Some(&component));
+    let closed = eventually("the listener's end", || {
+        let closed = recorder.reader.closed(&pattern).unwrap();
+        closed.into_iter().find(|told| told.cookie == listener.cookie)
+    });
+    assert_eq!(binder(Some(closed)).as_deref(), Some(&component));
     let status = record::status().unwrap().unwrap();
     assert_eq!((status.components, status.modules), (1, 2));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use sockowner::os::linux::record;
-use sockowner::{Address, Attribution, Filter, Protocol, Query, RoleEvidence, State};
+use sockowner::{Address, Attribution, Entry, Filter, Protocol, Query, RoleEvidence, State};
 use sockowner_testkit::Requirement::Cgroup2;
 use sockowner_testkit::cgroup::Scratch;
 use sockowner_testkit::{Actor, Born, SocketOptions, eventually};
@@ -40,6 +40,11 @@ fn processes_that_only_connect_are_named_with_program_and_unit() {
         });
         // Only now: the connecting ends were closed first, so that it is they who wait.
         far.accept_many(listener.fd, UNITS.len() * TOGETHER);
+        // They wait for a minute, which may not be enough for all batches together.
+        let batch = born.iter().flat_map(|born| &born[born.len() - TOGETHER..]);
+        let batch: BTreeMap<_, _> = batch.map(|born| (born.cookie, born.pid)).collect();
+        assert_eq!(batch.len(), UNITS.len() * TOGETHER);
+        all_that_waits_has_its_owner(&listener.addr.into(), &batch, &recorder);
     }
     let mut pids = BTreeMap::new();
     let mut unknown = 0;
@@ -62,19 +67,19 @@ fn processes_that_only_connect_are_named_with_program_and_unit() {
     let status = record::status().unwrap().unwrap();
     assert!(unknown * 10_000 <= pids.len(), "{unknown} of {PROCESSES} are unknown");
     assert!(unknown == 0 || status.dropped + status.not_recorded > 0, "{status:?}");
-    all_that_waits_has_its_owner(&listener.addr.into(), &pids, &recorder);
 }
 
 fn all_that_waits_has_its_owner(to: &Address, pids: &BTreeMap<u64, u32>, recorder: &Recorder) {
     let query = Query::new().unwrap();
     let filter = Filter::new().protocol(Protocol::Tcp).state(State::TIME_WAIT);
+    let is_meant =
+        |entry: &&Entry| entry.socket.endpoint.remote == Some(*to) && pids.contains_key(&entry.socket.cookie);
     // The other end's close comes a moment after the last was accepted.
     let snapshot = eventually("all in TIME_WAIT", || {
         let snapshot = query.snapshot(&filter).unwrap();
-        (snapshot.iter().filter(|entry| entry.socket.endpoint.remote == Some(*to)).count() == pids.len())
-            .then_some(snapshot)
+        (snapshot.iter().filter(is_meant).count() == pids.len()).then_some(snapshot)
     });
-    for entry in snapshot.iter().filter(|entry| entry.socket.endpoint.remote == Some(*to)) {
+    for entry in snapshot.iter().filter(is_meant) {
         let pid = pids[&entry.socket.cookie];
         if recorder.reader.socket(entry.socket.cookie).unwrap().is_none() {
             continue;
