@@ -15,7 +15,7 @@ use rustix::net::{
 };
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 use sockowner::os::linux::record;
-use sockowner::{Filter, Query, Record, Recorded, RoleKind};
+use sockowner::{Filter, Gap, GapReason, Query, Record, Recorded, RoleKind};
 use sockowner_record::serve::{Error, Limits, Served, Server};
 use sockowner_testkit::privileges::{ORDINARY_UID, become_member};
 use sockowner_testkit::{Scenario, Sock};
@@ -190,7 +190,17 @@ fn cookies() -> Vec<u64> {
 /// A line for each socket: each role's process by number and name, or why there is none; whether the time of creation is
 /// told; who owned it, if that is known by the record alone.
 fn a_query_tells() {
-    let found = Query::new().unwrap().snapshot(&Filter::new()).unwrap();
+    // Who asks for two seconds in vain has a gap, which a loaded machine alone may bring about; but not time and again.
+    let query = Query::new().unwrap();
+    let ask = || query.snapshot(&Filter::new()).unwrap();
+    let is_late = |gap: &Gap| gap.source == "record" && gap.reason == GapReason::Interrupted;
+    let mut found = ask();
+    for _ in 0..4 {
+        if !found.gaps().iter().any(is_late) {
+            break;
+        }
+        found = ask();
+    }
     assert!(found.gaps().iter().all(|gap| gap.source != "record"), "{:?}", found.gaps());
     for cookie in cookies() {
         let entry = found.iter().find(|entry| entry.socket.cookie == cookie).unwrap();

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::Duration;
 
+use sockowner::os::linux::record::Reader;
 use sockowner_testkit::privileges::ORDINARY_UID;
 use sockowner_testkit::{Actor, Sock, eventually};
 
@@ -172,12 +173,17 @@ fn what_he_had_has_its_owner() {
     let listener = beta.tcp_listen("127.0.0.1:0");
     let client = alpha.tcp_connect(listener.addr);
     let server = beta.accept_from(listener.fd);
-    alpha.close(client.fd);
-    beta.close(server.fd);
+    alpha.close_first(client.fd, &beta, server.fd);
     let owner = format!("owner={}", alpha.pid());
     eventually("TIME_WAIT", || MINE.sees(&[&client])[0].ends_with(&owner).then_some(()));
     assert_eq!(THEIRS.sees(&[&client]), ["NotPermitted"]);
     assert_eq!(Who::User(OTHER_UID + 1).sees(&[&client]), ["NotPermitted"]);
+}
+
+/// Waits until so many are closed: whoever looks at a descriptor meanwhile has the file a moment longer.
+fn await_closed(pattern: &str, count: usize) {
+    let (reader, pattern) = (Reader::open().unwrap().unwrap(), pattern.parse().unwrap());
+    eventually("their end", || (reader.closed(&pattern).unwrap().len() == count).then_some(()));
 }
 
 fn closed_sockets_are_told_to_those_who_had_them() {
@@ -192,6 +198,8 @@ fn closed_sockets_are_told_to_those_who_had_them() {
     let (mine, theirs) = (udp(&alpha), udp(&beta));
     let pattern = |sock: &Sock| format!("udp/127.0.0.1:{}", sock.addr.port());
     let patterns = [&mine, &theirs].map(pattern);
+    await_closed(&patterns[0], 1);
+    await_closed(&patterns[1], 1);
     let told = MINE.run("closed_ones_are_told", &patterns);
     let lines: Vec<_> = told.lines().collect();
     assert_eq!(lines.len(), 3, "{told}");
@@ -227,7 +235,9 @@ fn many_sockets_come_in_many_answers() {
         alpha.close(server.fd);
         alpha.close(client.fd);
     }
-    let told = MINE.run("closed_ones_are_told", &[format!(":{}", listener.addr.port())]);
+    let asked = format!(":{}", listener.addr.port());
+    await_closed(&asked, COUNT);
+    let told = MINE.run("closed_ones_are_told", &[asked]);
     let mut cookies: Vec<_> =
         told.lines().skip(1).map(|line| line.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(cookies.len(), COUNT);
