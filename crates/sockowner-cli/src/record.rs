@@ -30,7 +30,7 @@ use tending::Rival;
 /// What the recorder's group may read.
 const MAPS: &str = "/run/sockowner/record/maps";
 /// So many looks, of this length each, whether the process in the background has begun.
-const LOOKS: u32 = 500;
+const LOOKS: u32 = 3_000;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// What this process does where it is a part of the recorder, with next to no rights: nothing may be done before.
