@@ -164,14 +164,18 @@ fn what_happens_is_counted() {
     let actor = Actor::spawn();
     let sockets = [0; 3].map(|_| actor.udp_bind("127.0.0.1:0"));
     actor.close(sockets[0].fd);
-    let after = recorder();
     let number = |told: &Value, key: &str| told[key].as_u64().unwrap();
-    // Others on the machine make sockets too.
-    assert!(number(&after, "events") >= number(&before, "events") + 7, "{after}");
-    assert!(number(&after, "open") >= 2 && number(&after, "closed") >= 1, "{after}");
+    // Others on the machine make sockets too, and whoever looks at a descriptor keeps it open for a moment.
+    let after = eventually("all is counted", || {
+        let after = recorder();
+        let is_all = number(&after, "events") >= number(&before, "events") + 7;
+        (is_all && number(&after, "closed") >= 1).then_some(after)
+    });
+    assert!(number(&after, "open") >= 2, "{after}");
     assert!(number(&after, "processes") >= 1 && number(&after, "memory_bytes") > 0, "{after}");
     assert!(after["oldest_closed_seconds"].is_u64() && after["running_for_seconds"].is_u64(), "{after}");
-    assert_eq!((number(&after, "capacity"), number(&after, "dropped")), (131_072, 0));
+    // What is dropped may be anybody's.
+    assert!(number(&after, "capacity") == 131_072 && after["dropped"].is_u64(), "{after}");
     assert_eq!((number(&after, "not_recorded"), &after["not_recorded_of"]), (0, &Value::Array(vec![])));
     let status = ask(&["record", "status"]);
     status.assert_complete();

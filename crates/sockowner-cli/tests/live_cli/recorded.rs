@@ -80,6 +80,14 @@ fn recorder() -> Recorder {
     recorder
 }
 
+/// Waits until it is closed: whoever looks at a descriptor meanwhile has the file a moment longer.
+#[track_caller]
+fn close(actor: &Actor, sock: &Sock) {
+    actor.close(sock.fd);
+    let reader = record::Reader::open().unwrap().unwrap();
+    eventually("its end", || reader.socket(sock.cookie).unwrap().and_then(|told| told.closed_at));
+}
+
 #[track_caller]
 fn assert_page(page: &Answer, text: &str, names: &[(&str, String)]) {
     let mut golden = Template::new(text);
@@ -200,8 +208,7 @@ fn time_wait_has_its_recorded_owner() {
     let _recorder = recorder();
     let dir = public_dir();
     let (client, server, [listener, near, far]) = connected(&dir, "127.0.0.1:80", true);
-    client.actor.close(near.fd);
-    server.actor.close(far.fd);
+    client.actor.close_first(near.fd, &server.actor, far.fd);
     server.actor.close(listener.fd);
     let words = ["who", &near.addr.to_string(), "127.0.0.1:80"];
     let json = [&words[..], &["--json"]].concat();
@@ -321,9 +328,9 @@ fn closed_sockets_are_told_the_last_one_first() {
     let (client, server, [listener, near, far]) = connected(&dir, "127.0.0.1:0", true);
     // No row is left of it.
     client.actor.set_linger_zero(near.fd);
-    client.actor.close(near.fd);
-    server.actor.close(far.fd);
-    server.actor.close(listener.fd);
+    close(&client.actor, &near);
+    close(&server.actor, &far);
+    close(&server.actor, &listener);
     let pid = client.pid();
     let file = std::fs::metadata(&client.path).unwrap();
     client.actor.kill();
@@ -392,10 +399,12 @@ fn a_closed_socket_that_nobody_had() {
     let listener = server.actor.tcp_listen("127.0.0.1:0");
     let near = client.actor.tcp_connect(listener.addr);
     client.actor.set_linger_zero(near.fd);
-    client.actor.close(near.fd);
-    server.actor.close(listener.fd);
+    close(&client.actor, &near);
+    close(&server.actor, &listener);
     let (from, to) = (listener.addr.to_string(), near.addr.to_string());
-    let page = ask(&["who", "--closed", &from, &to]);
+    let page = eventually("the end of what nobody accepted", || {
+        Some(ask(&["who", "--closed", &from, &to])).filter(|page| page.status() == 0)
+    });
     page.assert_complete();
     let owner = "\n  owner       (no holder) who had it last is not recorded, or nobody ever had\n";
     assert!(page.stdout().contains(owner), "{}", page.stdout());
@@ -411,7 +420,7 @@ fn what_is_closed_is_hinted_at() {
     let server = Program::start(&dir, "server", 0, WEB);
     let first = server.actor.tcp_listen("[::]:0");
     let port = first.addr.port();
-    server.actor.close(first.fd);
+    close(&server.actor, &first);
     let asked = format!("[::1]:{port}");
     let nothing = format!("sockowner: no endpoint matches {asked}\n");
     let hints = ["1 endpoint that is closed was called so", "2 endpoints that are closed were called so"];
@@ -422,7 +431,7 @@ fn what_is_closed_is_hinted_at() {
         assert_eq!(closed.len(), told + 1);
         assert!(closed.iter().all(|told| told["match"] == "wildcard"), "{closed:?}");
         let next = server.actor.tcp_listen(format!("[::]:{port}"));
-        server.actor.close(next.fd);
+        close(&server.actor, &next);
     }
     let page = ask(&["who", "--closed", &asked]);
     page.assert_complete();
@@ -444,9 +453,9 @@ fn what_is_closed_elsewhere_is_counted() {
         (answer.status(), answer.endpoints().len())
     };
     let other = there.tcp_listen(&asked);
-    there.close(other.fd);
+    close(&there, &other);
     assert_eq!(closed("none here"), (1, 0));
-    here.close(listener.fd);
+    close(&here, &listener);
     assert_eq!(closed("one here"), (0, 1));
     let all = ask(&["who", "--closed", "--all-netns", &asked, "--json"]);
     all.assert_complete();
@@ -574,7 +583,7 @@ fn the_library_of_a_call_is_told() {
             let library = r#""lib\x1b.so" (cfi_indirect)"#;
             let pid = &server.pid().to_string();
             assert_eq!(records.csv(), [vec!["server", pid, "server", library, pid, library, ""]]);
-            server.actor.close(listener.fd);
+            close(&server.actor, &listener);
         }
     }
 }
