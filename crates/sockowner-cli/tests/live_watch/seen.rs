@@ -43,7 +43,10 @@ fn endpoints_come_change_and_go() {
     for (columns, lines) in SIZES {
         let actor = Actor::spawn();
         let listener = actor.tcp_listen("127.0.0.1:4000");
-        let screen = Screen::watch(columns, lines, &[], &["--interval", "0.2"]);
+        // One on which marks stay until it is asked for the next list, and one on which they end by themselves.
+        let screen = Screen::watch(columns, lines, &[], &["--interval", "1000"]);
+        let quick = Screen::watch(columns, lines, &[], &["--interval", "0.2"]);
+        quick.until("the listener", |screen| has(screen, "4000", " "));
         let shown = screen.until("the listener", |screen| has(screen, "4000", " "));
         assert!(line(&shown, "4000").unwrap().contains(&actor.pid().to_string()), "{shown}");
         assert_eq!(shown.lines().count(), lines, "{shown}");
@@ -51,27 +54,34 @@ fn endpoints_come_change_and_go() {
         // New ones stand above old ones.
         let other = actor.tcp_listen("127.0.0.1:3999");
         actor.tcp_listen("127.0.0.1:4002");
+        screen.press(&["F5"]);
         let shown = screen.until("new ones", |screen| has(screen, "3999", "+") && has(screen, "4002", "+"));
         let at = |port: &str| shown.find(&format!(":{port} ")).unwrap();
         assert!(at("4002") < at("4000") && at("3999") < at("4000"), "{shown}");
-        screen.until("the end of marks", |screen| has(screen, "3999", " ") && has(screen, "4002", " "));
+        quick.until("the end of marks", |screen| has(screen, "3999", " ") && has(screen, "4002", " "));
         // Another process has it too.
         let child = actor.fork();
+        screen.press(&["F5"]);
         screen.until("the change", |screen| has(screen, "4000", "~"));
         actor.close(other.fd);
-        screen.until("the mark's end", |screen| has(screen, "4000", " "));
+        quick.until("the mark's end", |screen| has(screen, "4000", " "));
         // The child still has what its parent closed.
-        screen.until("the child's", |screen| {
+        quick.until("the child's", |screen| {
             line(screen, "3999").is_some_and(|line| line.contains(&child.to_string()))
         });
         let late = actor.tcp_listen("127.0.0.1:4010");
+        screen.press(&["F5"]);
         screen.until("the last", |screen| has(screen, "4010", "+"));
+        quick.until("the last", |screen| line(screen, "4010").is_some());
         actor.close(late.fd);
+        screen.press(&["F5"]);
         screen.until("its end", |screen| has(screen, "4010", "-"));
-        screen.until("that it is away", |screen| line(screen, "4010").is_none());
-        assert!(has(&screen.shown(), &listener.addr.port().to_string(), " "));
-        screen.press(&["q"]);
-        screen.assert_ended(0);
+        quick.until("that it is away", |screen| line(screen, "4010").is_none());
+        assert!(has(&quick.shown(), &listener.addr.port().to_string(), " "));
+        for screen in [screen, quick] {
+            screen.press(&["q"]);
+            screen.assert_ended(0);
+        }
     }
 }
 
@@ -122,13 +132,23 @@ fn keys_sort_filter_group_and_freeze() {
         screen.until("all of them", |screen| order(screen, &ports).len() == 3);
         screen.press(&["Space"]);
         screen.until("frozen", |screen| screen.contains("FROZEN") && order(screen, &ports).len() == 3);
+        // On which a mark stays until it is asked for the next list.
+        let marked = Screen::watch(columns, lines, &[], &["--interval", "1000"]);
+        marked.until("the list", |screen| order(screen, &ports).len() == 3);
+        marked.press(&["Space"]);
+        marked.until("frozen", |screen| screen.contains("FROZEN"));
         let late = one.tcp_listen("127.0.0.1:4009");
         screen.press(&["/", "4", "0", "0", "9"]);
         screen.until("that it is not seen", |screen| screen.contains("nothing passes the filter"));
         screen.press(&["Escape"]);
         screen.until("the list again", |screen| order(screen, &ports).len() == 3);
         screen.press(&["Space"]);
-        screen.until("what came meanwhile", |screen| has(screen, "4009", "+"));
+        screen.until("what came meanwhile", |screen| line(screen, "4009").is_some());
+        marked.press(&["F5"]);
+        marked.until("that it is frozen", |screen| screen.contains("frozen: space goes on"));
+        assert_eq!(line(&marked.shown(), "4009"), None);
+        marked.press(&["Space", "F5"]);
+        marked.until("what came meanwhile", |screen| has(screen, "4009", "+"));
         one.close(late.fd);
     }
 }
@@ -254,10 +274,11 @@ fn a_resize_draws_anew() {
 fn colours_are_for_who_wants_them() {
     for (variables, coloured) in [(&[][..], true), (&["NO_COLOR=1"], false), (&["NO_COLOR="], true)] {
         let actor = Actor::spawn();
-        let screen = Screen::watch(80, 24, variables, &["--interval", "0.2"]);
+        let screen = Screen::watch(80, 24, variables, &["--interval", "1000"]);
         screen.until("the list", |screen| screen.contains("nothing to show"));
         actor.tcp_listen("127.0.0.1:4000");
         actor.tcp_listen("127.0.0.1:4001");
+        screen.press(&["F5"]);
         screen.until("new ones", |screen| has(screen, "4000", "+") && has(screen, "4001", "+"));
         let green = screen.styled().contains("\u{1b}[38;5;2m");
         assert_eq!(green, coloured, "{:?}", screen.styled());
@@ -322,7 +343,8 @@ fn named(name: &str, listener: &str) -> Actor {
 fn a_name_that_becomes_another_namespaces_is_followed() {
     private_names();
     let _blue = named("blue", "127.0.0.1:4711");
-    let screen = Screen::watch(120, 24, &[], &["--netns", "blue", "-tl", "--interval", "0.2"]);
+    // Marks stay until it is asked for the next list.
+    let screen = Screen::watch(120, 24, &[], &["--netns", "blue", "-tl", "--interval", "1000"]);
     screen.until("the first", |screen| has(screen, "4711", " "));
     let details = Screen::watch(120, 24, &[], &["--netns", "blue", "-tl", "--interval", "0.2"]);
     details.until("the first", |screen| has(screen, "4711", " "));
@@ -330,11 +352,13 @@ fn a_name_that_becomes_another_namespaces_is_followed() {
     details.until("the details", |screen| screen.contains("all that is known of it"));
     unmount("/run/netns/blue", UnmountFlags::DETACH).unwrap();
     fs::remove_file("/run/netns/blue").unwrap();
+    screen.press(&["F5"]);
     screen.until("that it has no name", |screen| {
         screen.contains("'blue' does not stand for this network namespace any more")
             && has(screen, "4711", " ")
     });
     let _other = named("blue", "127.0.0.1:4712");
+    screen.press(&["F5"]);
     screen.until("the other", |screen| {
         screen.contains("'blue' is another network namespace than before")
             && has(screen, "4711", "?")
