@@ -8,6 +8,7 @@ typedef struct work {
     const own_listener *own;
     const answer *expected;
     unsigned calls;
+    int looks;
     unsigned wrong;
 } work;
 
@@ -27,7 +28,7 @@ static void call(void *argument) {
         }
         given->wrong += code != NO_ERROR;
         given->wrong += memcmp(buffer + start, given->expected->bytes + start, given->expected->size - start) != 0;
-        if (i % 8192 == 0) { /* which looks into every process of the machine */
+        if (given->looks && i % 8192 == 0) { /* which looks into every process of the machine */
             int found = find_listener(ntohs((uint16_t)row.dwLocalPort), &row);
             size_t told = offsetof(MIB_TCPROW_OWNER_MODULE, OwningModuleInfo); /* that is opaque, and may change */
             given->wrong += !found || memcmp(&row, &given->own->row, told) != 0;
@@ -47,6 +48,11 @@ static void run(const own_listener *own, const answer *expected, unsigned calls)
         given[i].own = own;
         given[i].expected = expected;
         given[i].calls = calls;
+#ifdef _WIN32
+        given[i].looks = i == 0; /* under Wine one waits for the others, and for ten seconds at most */
+#else
+        given[i].looks = 1;
+#endif
         given[i].wrong = 0;
         os_start(&threads_of[i], call, &given[i]);
     }
