@@ -96,11 +96,13 @@ impl Place {
         run(command.arg(script).arg(verb).arg(&self.prefix).env("SO", &self.so).env("DLL", &self.dll))
     }
 
-    /// The files of the prefix where the script puts something, by name.
+    /// The files of the prefix where the script puts something, by name. Not those of a moment: Wine's server saves its
+    /// registry every so often.
     fn files(&self) -> Vec<PathBuf> {
         let places = [self.prefix.clone(), self.prefix.join("drive_c/windows/system32")];
         let entries = places.iter().filter_map(|place| place.read_dir().ok()).flatten();
         let mut files: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_none_or(|extension| extension != "tmp"));
         files.sort();
         files
     }
