@@ -1,5 +1,6 @@
 //! Starting cargo, and asking what it can do here.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -9,6 +10,17 @@ pub(crate) fn cargo(root: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(cargo);
     command.current_dir(root).args(args).stdin(Stdio::null()).env("CARGO_TERM_COLOR", "never");
     command
+}
+
+/// The same program in the same place, with what is set of its environment, and these arguments.
+pub(crate) fn copy_of<'a>(command: &Command, args: impl Iterator<Item = &'a OsStr>) -> Command {
+    let mut copy = Command::new(command.get_program());
+    copy.args(args).stdin(Stdio::null());
+    copy.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(dir) = command.get_current_dir() {
+        copy.current_dir(dir);
+    }
+    copy
 }
 
 /// Why `cargo TOOL` cannot run here, in the tool's own words; None where it can.

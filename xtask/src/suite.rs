@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::cargo::copy_of;
 use crate::summary::{Counts, Harness, skip_reason};
 
 /// How long output may stay open after the command ended, held by a process that a test left behind.
-const LINGER: Duration = Duration::from_secs(5);
+const LINGER: Duration = Duration::from_secs(30);
 
 /// No test command needs as long as this: one that does hangs, and must not hang the run.
-const LIMIT: Duration = Duration::from_secs(20 * 60);
+const LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// What one test command reported.
 #[derive(Default, Debug)]
@@ -27,6 +28,19 @@ pub(crate) struct Suite {
     pub(crate) reasons: BTreeSet<String>,
     /// Why it counts as failed.
     pub(crate) failure: Option<String>,
+}
+
+/// Compiles what a cargo command tests, before the clock of [`run`] starts. What cannot be compiled fails there again, and
+/// counts; doc tests are compiled as they run.
+pub(crate) fn compile(command: &Command) -> Result<()> {
+    let args: Vec<_> = command.get_args().collect();
+    if !args.contains(&"--doc".as_ref()) {
+        let own = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
+        // nextest takes no word on failures where nothing is run.
+        let asked = args[..own].iter().copied().filter(|arg| *arg != "--no-fail-fast");
+        copy_of(command, asked.chain(["--no-run".as_ref()])).status().context("start cargo")?;
+    }
+    Ok(())
 }
 
 /// Runs a test command, passes its output on line by line, and reads the counts out of it.
@@ -164,6 +178,22 @@ mod tests {
         let suite = suite.expect("sh starts");
         assert_eq!(suite.counts.failed, 1);
         assert!(suite.failure.is_some_and(|why| why.starts_with("did not end within")));
+    }
+
+    #[test]
+    fn what_is_tested_is_compiled_first() {
+        let file = std::env::temp_dir().join(format!("xtask-compile-{}", std::process::id()));
+        let compiled = |args: &[&str]| {
+            std::fs::write(&file, "").expect("writable");
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo \"$@\" >$FILE", "sh"]).args(args).env("FILE", &file);
+            compile(&command).expect("sh starts");
+            std::fs::read_to_string(&file).expect("readable")
+        };
+        assert_eq!(compiled(&["test", "-p", "a", "--", "churn"]), "test -p a --no-run\n");
+        assert_eq!(compiled(&["nextest", "run", "--no-fail-fast"]), "nextest run --no-run\n");
+        assert_eq!(compiled(&["test", "--doc"]), "");
+        std::fs::remove_file(&file).expect("ours");
     }
 
     #[test]

@@ -142,6 +142,7 @@ fn run(suites: Vec<(String, Command, Harness)>, report: &mut Report) -> Result<O
     let mut failures = Vec::new();
     for (name, command, harness) in suites {
         println!("--> {name}");
+        suite::compile(&command)?;
         let suite = suite::run(command, harness, std::io::stdout(), std::io::stderr())
             .with_context(|| format!("run {name}"))?;
         counts += suite.counts;

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::cargo::cargo;
+use crate::cargo::{cargo, copy_of};
 use crate::gates::{Outcome, has_std};
 use crate::suite::{self, Suite};
 use crate::summary::{Counts, Harness};
@@ -190,7 +190,7 @@ impl Done {
     fn run(&mut self, name: &str, command: Command, prefix: &Prefix, report: &mut Report) -> Result<()> {
         println!("--> {name}");
         let started = Instant::now();
-        let again = copy_of(&command);
+        let again = copy_of(&command, command.get_args());
         let (mut suite, told) = run_in(command, prefix, "-all").with_context(|| format!("run {name}"))?;
         println!("<-- {:.1} s", started.elapsed().as_secs_f64());
         if let Some(why) = silent(&told, suite.summaries) {
@@ -242,22 +242,12 @@ fn silent(told: &str, results: usize) -> Option<String> {
 /// Runs a test command with Wine, shows what it prints, and gives that too.
 fn run_in(mut command: Command, prefix: &Prefix, debug: &str) -> Result<(Suite, String)> {
     prefix.enter(&mut command, debug);
+    suite::compile(&command)?;
     let told = Arc::new(Mutex::new(Vec::new()));
     let (out, err) = (Tee(std::io::stdout(), told.clone()), Tee(std::io::stderr(), told.clone()));
     let suite = suite::run(command, Harness::Libtest, out, err)?;
     let told = std::mem::take(&mut *told.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((suite, String::from_utf8_lossy(&told).into_owned()))
-}
-
-/// The same command line, with what is set of its environment.
-fn copy_of(command: &Command) -> Command {
-    let mut copy = Command::new(command.get_program());
-    copy.args(command.get_args()).stdin(std::process::Stdio::null());
-    copy.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    if let Some(dir) = command.get_current_dir() {
-        copy.current_dir(dir);
-    }
-    copy
 }
 
 /// Writes to both.
