@@ -178,6 +178,8 @@ mod tests {
     fn who_may_not_be_seen_keeps_his_number_and_who_is_gone_does_not() {
         assert_eq!(kept(0, (8, 5, 77), Some(Reason::NotPermitted)), (8, 5, 77));
         assert_eq!(kept(0, (8, 0, 0), Some(Reason::NotPermitted)), (0, 0, 1), "as Wine's rows are");
-        assert_eq!(kept(0, (8, 5, 77), Some(Reason::Gone)), (0, 5, 1));
+        for reason in [Reason::Gone, Reason::NoVisibleHolder] {
+            assert_eq!(kept(0, (8, 5, 77), Some(reason)), (0, 5, 1), "{reason}");
+        }
     }
 }

@@ -209,7 +209,7 @@ pub enum Reason {
     /// No file stands for it: `TIME_WAIT`, a handshake, an orphan, or not yet accepted.
     NoHolder,
     /// Every process was read and none has it: the kernel's own, in flight between processes, in io_uring, or held in
-    /// another pid namespace.
+    /// another pid namespace. On Windows: it is there, the process that bound it has ended, and who else has it is not told.
     NoVisibleHolder,
     /// Its holder has no number in the reader's pid namespace.
     OtherNamespace,
@@ -230,16 +230,11 @@ impl Reason {
     }
 
     /// One sentence for people.
-    pub const fn sentence(self) -> &'static str {
+    pub fn sentence(self) -> &'static str {
         match self {
             Self::NotPermitted => "a process that could not be inspected for want of permission may hold it",
             Self::NoHolder => "no process has it: closed and lingering, or not yet accepted",
-            Self::NoVisibleHolder if cfg!(windows) => {
-                "every Windows process was read and none has it: a native program's, not yet accepted, or lingering"
-            }
-            Self::NoVisibleHolder => {
-                "every process was read and none has it: the kernel's own, in flight, in io_uring, or in another pid namespace"
-            }
+            Self::NoVisibleHolder => crate::sys::no_visible_holder(),
             Self::OtherNamespace => "its process has no number in this pid namespace",
             Self::Gone => "it vanished while it was looked for",
         }

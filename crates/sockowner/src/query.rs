@@ -277,9 +277,7 @@ impl Query {
         let found = self.explain(self.find(pattern, &protocols, &states)?)?;
         let (mut entries, gaps) = found.into_parts();
         // What was closed while its owner was looked for does not listen.
-        entries.retain(|entry| {
-            entry.socket.endpoint.state.is_listening() && entry.attribution.reason() != Some(Reason::Gone)
-        });
+        entries.retain(listens);
         Ok(Snapshot::in_order(entries, gaps))
     }
 
@@ -369,6 +367,11 @@ impl Query {
         let listed = self.system.sockets(&named(pattern, &protocols, states))?;
         Ok((served(pattern, listed.list.into_iter().chain(exact), |socket| socket), listed.gaps))
     }
+}
+
+/// It listens, and is there.
+pub(crate) fn listens(entry: &Entry) -> bool {
+    entry.socket.endpoint.state.is_listening() && entry.attribution.reason() != Some(Reason::Gone)
 }
 
 /// Sockets without owners, and what was seen of their holders while they were listed.

@@ -21,6 +21,7 @@
 //! | `row_owner(&Told) -> Option<&RowOwner>` | what of that is about the owner |
 //! | `module_of(&Identity) -> Result<Module>` | one name and path for a process; stateless |
 //! | `boot() -> Option<u64>` | a number for this boot of the machine |
+//! | `no_visible_holder() -> &'static str` | what it means here that a socket has [no visible holder](crate::Reason::NoVisibleHolder), for people |
 //!
 //! A missing item is a compile error, not a surprise: there is no trait object. What a backend cannot know it leaves
 //! `None`, with a [`Gap`] or a [`Reason`](crate::Reason); it never guesses.
@@ -73,14 +74,14 @@ pub(crate) enum Search {
 #[cfg(target_os = "linux")]
 pub(crate) mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Seen, System, Told, boot, module_of, row_owner};
+pub(crate) use linux::{Seen, System, Told, boot, module_of, no_visible_holder, row_owner};
 
 #[cfg(windows)]
 pub(crate) mod windows;
 #[cfg(windows)]
-pub(crate) use windows::{Seen, System, Told, boot, module_of, row_owner};
+pub(crate) use windows::{Seen, System, Told, boot, module_of, no_visible_holder, row_owner};
 
 #[cfg(not(any(target_os = "linux", windows)))]
 mod unsupported;
 #[cfg(not(any(target_os = "linux", windows)))]
-pub(crate) use unsupported::{Seen, System, Told, boot, module_of, row_owner};
+pub(crate) use unsupported::{Seen, System, Told, boot, module_of, no_visible_holder, row_owner};

@@ -35,6 +35,10 @@ pub(crate) fn boot() -> Option<u64> {
     None
 }
 
+pub(crate) fn no_visible_holder() -> &'static str {
+    "no process was read"
+}
+
 impl System {
     pub(crate) fn open(_: Options) -> Result<Self> {
         refuse()

@@ -73,6 +73,10 @@ pub(crate) fn row_owner((): &Told) -> Option<&RowOwner> {
     None
 }
 
+pub(crate) fn no_visible_holder() -> &'static str {
+    "every process was read and none has it: the kernel's own, in flight, in io_uring, or in another pid namespace"
+}
+
 /// The open backend.
 #[derive(Debug)]
 pub(crate) struct System<D: Door = Kernel> {

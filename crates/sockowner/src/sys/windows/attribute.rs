@@ -6,13 +6,15 @@ use std::sync::Arc;
 use super::door::Door;
 use super::processes::Processes;
 use super::services;
+use super::tables::name_of;
 use super::wine::bridge::{Native, Owner};
 use super::wine::holders::{Answer, Held, Holders as WineHolders};
 use super::{Seen, System};
 use crate::sys::{Scope, Search};
 use crate::{
-    Attribution, Endpoint, Entry, Executable, Gap, GapReason, Holder, Holders, Manager, Owning, Process,
-    Reach, Reason, Record, RecordedOwner, Result, RoleKind, Service, Socket, StartTime, State,
+    Attribution, Endpoint, Entry, Error, Executable, Family, Gap, GapReason, Holder, Holders, Manager,
+    Owning, Process, Protocol, Reach, Reason, Record, RecordedOwner, Result, RoleKind, Service, Socket,
+    StartTime, State,
 };
 
 impl<D: Door> System<D> {
@@ -29,20 +31,20 @@ impl<D: Door> System<D> {
                 vec![],
             ));
         }
-        let (sockets, marks): (Vec<_>, Vec<_>) = if search == Search::Nearest {
-            self.refreshed(sockets)?.into_iter().unzip()
+        let (mut sockets, mut gaps) = if search == Search::Nearest {
+            self.refreshed(sockets)?
         } else {
-            sockets.into_iter().map(|socket| (socket, Mark::default())).unzip()
+            (sockets.into_iter().map(|socket| (socket, Mark::default())).collect(), Vec::new())
         };
         let mut processes = Processes::new(&self.door);
-        let mut gaps = Vec::new();
-        let attributions = if self.door.is_wine() {
+        let is_wine = self.door.is_wine();
+        let attributions = if is_wine {
+            let sockets: Vec<_> = sockets.iter().map(|(socket, _)| socket).collect();
             self.under_wine(&sockets, &mut processes, &mut gaps)
         } else {
-            sockets.iter().map(|socket| by_row(&mut processes, socket)).collect()
+            self.by_rows(&mut sockets, &mut processes, &mut gaps)
         };
-        let is_wine = self.door.is_wine();
-        let entries = sockets.into_iter().zip(marks).zip(attributions).map(|((socket, mark), found)| {
+        let entries = sockets.into_iter().zip(attributions).map(|((socket, mark), found)| {
             let found = if mark.gone { Some(Attribution::Unattributed(Reason::Gone)) } else { found };
             let found = found.unwrap_or(Attribution::Unattributed(Reason::NoHolder));
             let service = service(&mut processes, &socket, &found, is_wine);
@@ -56,29 +58,64 @@ impl<D: Door> System<D> {
         Ok((entries, gaps))
     }
 
-    /// Each socket as it is now, by one listing. It is the same if its addresses are, and what its row says of its owner: it
-    /// has no number of its own.
-    fn refreshed(&self, sockets: Vec<Socket>) -> Result<Vec<(Socket, Mark)>> {
-        let tables: BTreeSet<_> =
-            sockets.iter().map(|socket| (socket.endpoint.protocol, socket.endpoint.family)).collect();
-        let now = self.sockets(&Scope { tables: tables.into_iter().collect(), ..Scope::default() })?.list;
+    /// Each socket as it is now, by one listing, and which tables could not be read. It is the same if its addresses are, and
+    /// what its row says of its owner: it has no number of its own.
+    fn refreshed(&self, sockets: Vec<Socket>) -> Result<(Vec<(Socket, Mark)>, Vec<Gap>)> {
+        let listed = self.sockets(&Scope { tables: tables(&sockets), ..Scope::default() })?;
+        // Of rows that could not be read it was told when they were listed first.
+        let is_table = |gap: &Gap| tables(&sockets).into_iter().any(|table| gap.object == name_of(table));
+        let unread: Vec<_> = listed.gaps.into_iter().filter(is_table).collect();
         // There a row's pid is that of whoever used the socket last.
         let is_wine = self.door.is_wine();
-        let refreshed = |socket: Socket| match now.iter().find(|now| is_same(now, &socket, is_wine)) {
+        let refreshed = |socket: Socket| match listed.list.iter().find(|now| is_same(now, &socket, is_wine)) {
             Some(now) => {
                 let changed = now.endpoint != socket.endpoint;
                 (now.clone(), Mark { changed, gone: false })
             }
-            None => (socket, Mark { changed: false, gone: true }),
+            None => {
+                let gone = unread.iter().all(|gap| gap.object != name_of(table_of(&socket)));
+                (socket, Mark { changed: false, gone })
+            }
         };
-        Ok(sockets.into_iter().map(refreshed).collect())
+        Ok((sockets.into_iter().map(refreshed).collect(), unread))
+    }
+
+    /// The owners that the rows name. A socket mostly goes with who bound it, but others may have it too: those whose binder
+    /// has ended are looked for again.
+    fn by_rows(
+        &self,
+        sockets: &mut [(Socket, Mark)],
+        processes: &mut Processes<'_, D>,
+        gaps: &mut Vec<Gap>,
+    ) -> Vec<Option<Attribution>> {
+        let mut attributions: Vec<_> = sockets.iter().map(|(socket, _)| by_row(processes, socket)).collect();
+        let is_left = |at: &usize| !sockets[*at].1.gone && attributions[*at] == Some(BINDER_ENDED);
+        let left: Vec<_> = (0..sockets.len()).filter(is_left).collect();
+        if left.is_empty() {
+            return attributions;
+        }
+        let old: Vec<_> = left.iter().map(|&at| sockets[at].0.clone()).collect();
+        let of_table = |error: &Error, table| Gap::new("iphlpapi", name_of(table), error.gap_reason(), 1);
+        let tables = tables(&old);
+        match self.refreshed(old) {
+            Ok((again, unread)) => {
+                for (at, (socket, mark)) in left.into_iter().zip(again) {
+                    attributions[at] = by_row(processes, &socket);
+                    let changed = sockets[at].1.changed || mark.changed;
+                    sockets[at] = (socket, Mark { changed, ..mark });
+                }
+                gaps.extend(unread);
+            }
+            Err(error) => gaps.extend(tables.into_iter().map(|table| of_table(&error, table))),
+        }
+        attributions
     }
 
     /// Under Wine rows have no pid, or that of a process that used the socket, by whatever handle: so all are looked for
     /// among the handles of all processes, and that pid counts only where these were looked at and none has it.
     fn under_wine(
         &self,
-        sockets: &[Socket],
+        sockets: &[&Socket],
         processes: &mut Processes<'_, D>,
         gaps: &mut Vec<Gap>,
     ) -> Vec<Option<Attribution>> {
@@ -88,9 +125,8 @@ impl<D: Door> System<D> {
             let gap = Gap::new("wine", format!("handles: {error:#}"), error.gap_reason(), 1);
             WineHolders::new(Vec::new(), vec![gap])
         });
-        let asked: Vec<_> = sockets.iter().collect();
         let mut unclear = 0;
-        let held = sockets.iter().zip(holders.answers(&asked)).map(|(socket, answer)| {
+        let held = sockets.iter().zip(holders.answers(sockets)).map(|(socket, answer)| {
             let held = match answer {
                 Answer::Held(held) => held.iter().filter_map(|held| holder(processes, held)).collect(),
                 Answer::Nobody if has_looked => used_by(processes, socket).into_iter().collect(),
@@ -117,7 +153,7 @@ impl<D: Door> System<D> {
         if open.is_empty() {
             return attributions;
         }
-        let unheld: Vec<_> = open.iter().map(|(socket, _)| *socket).collect();
+        let unheld: Vec<_> = open.iter().map(|(socket, _)| **socket).collect();
         let natives = self.natives(&unheld, gaps).into_iter().map(Some).chain(std::iter::repeat(None));
         for ((_, found), native) in open.iter_mut().zip(natives) {
             **found = Some(match native {
@@ -162,6 +198,9 @@ impl<D: Door> System<D> {
     }
 }
 
+/// The socket may be there: who bound it may have handed it on.
+const BINDER_ENDED: Attribution = Attribution::Unattributed(Reason::NoVisibleHolder);
+
 /// The owner that the row names; `None` where it names nobody.
 fn by_row<D: Door>(processes: &mut Processes<'_, D>, socket: &Socket) -> Option<Attribution> {
     let row = &socket.told.row;
@@ -170,6 +209,7 @@ fn by_row<D: Door>(processes: &mut Processes<'_, D>, socket: &Socket) -> Option<
     }
     let process = match processes.of(row.pid) {
         Ok(process) => process,
+        Err(Reason::Gone) => return Some(BINDER_ENDED),
         Err(reason) => return Some(Attribution::Unattributed(reason)),
     };
     let was_there = match row.bound_at {
@@ -178,7 +218,7 @@ fn by_row<D: Door>(processes: &mut Processes<'_, D>, socket: &Socket) -> Option<
     };
     // Else his number was another's then.
     if !was_there {
-        return Some(Attribution::Unattributed(Reason::Gone));
+        return Some(BINDER_ENDED);
     }
     Some(Attribution::Recorded(RecordedOwner { process, role: RoleKind::Binder, exited: false }))
 }
@@ -245,6 +285,16 @@ struct Mark {
     /// It is in another state.
     changed: bool,
     gone: bool,
+}
+
+/// The tables that sockets are listed in.
+fn tables(sockets: &[Socket]) -> Vec<(Protocol, Family)> {
+    let tables: BTreeSet<_> = sockets.iter().map(table_of).collect();
+    tables.into_iter().collect()
+}
+
+fn table_of(socket: &Socket) -> (Protocol, Family) {
+    (socket.endpoint.protocol, socket.endpoint.family)
 }
 
 fn is_same(now: &Socket, before: &Socket, any_owner: bool) -> bool {

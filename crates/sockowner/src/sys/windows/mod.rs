@@ -59,6 +59,14 @@ pub(crate) fn boot() -> Option<u64> {
     None
 }
 
+pub(crate) fn no_visible_holder() -> &'static str {
+    if call::is_wine() {
+        "every Windows process was read and none has it: a native program's, not yet accepted, or lingering"
+    } else {
+        "the process that bound it has ended; who else has it the system does not tell"
+    }
+}
+
 /// Nothing is seen while sockets are listed: owners come with the rows.
 #[derive(Debug)]
 pub(crate) enum Seen {}

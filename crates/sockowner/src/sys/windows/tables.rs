@@ -29,7 +29,7 @@ impl<D: Door> System<D> {
                 Ok(()) => read += 1,
                 Err(error) => {
                     let reason = error.gap_reason();
-                    sockets.gaps.push(Gap::new("iphlpapi", format!("{protocol} {family}"), reason, 1));
+                    sockets.gaps.push(Gap::new("iphlpapi", name_of((protocol, family)), reason, 1));
                     failed.get_or_insert(error);
                 }
             }
@@ -79,6 +79,11 @@ impl<D: Door> System<D> {
         let rows = rows.map_err(|malformed| Error::new(ErrorKind::Malformed, malformed.to_string()))?;
         Ok((if self.door.is_wine() { of_wine(rows) } else { rows.collect() }, listed_at))
     }
+}
+
+/// What a table is called in gaps.
+pub(super) fn name_of((protocol, family): (Protocol, Family)) -> String {
+    format!("{protocol} {family}")
 }
 
 /// Wine reads its tables from Linux in pieces, while sockets come and go, so one can be there twice. A connection is told

@@ -13,6 +13,7 @@ use super::module::module;
 use super::wine::bridge::{FLAG, Native};
 use super::wine::holders::Held;
 use super::wine::told::Told;
+use crate::query::listens;
 use crate::sys::{Options, Scope, Search};
 use crate::{
     Address, Attribution, Entry, ErrorKind, Family, Gap, GapReason, Identity, Module, Protocol, Reason,
@@ -152,7 +153,9 @@ fn each_row_tells_who_bound_its_socket_or_why_nobody_is_named() {
     assert_eq!(told(listener(90)), hidden, "by the list, which needs no right");
     let reasons = [listener(91), listener(92), of_port(&entries, 80, State::TIME_WAIT)]
         .map(|entry| entry.attribution.reason());
-    assert_eq!(reasons, [Some(Reason::Gone), Some(Reason::Gone), Some(Reason::NoHolder)]);
+    let ended = Some(Reason::NoVisibleHolder);
+    assert_eq!(reasons, [ended, ended, Some(Reason::NoHolder)]);
+    assert!([91, 92].iter().all(|&port| listens(listener(port))), "others may have it");
 
     let process = |port| listener(port).attribution.primary_owner().unwrap().0;
     assert_eq!(process(80).user.as_deref(), Some(r"NT AUTHORITY\SYSTEM"));
@@ -389,6 +392,70 @@ fn a_count_that_lies_is_an_error_and_no_row_is_believed() {
 }
 
 #[test]
+fn a_socket_that_went_with_who_bound_it_is_gone_and_does_not_listen() {
+    let is_80 = |entry: &&Entry| entry.socket.endpoint.local.port == 80;
+    let (mut call, mut gone) = (0, 0);
+    loop {
+        let door = FakeWindows::new(world());
+        let ends = |world: &mut World| {
+            world.processes.get_mut(&40).unwrap().ended = true;
+            world.rows.retain(|(_, row)| row.pid != 40);
+        };
+        *door.change.lock().unwrap() = Some((call, Change::Now(ends)));
+        let (system, looked) = look(door);
+        let (entries, _) = looked.unwrap();
+        for entry in entries.iter().filter(is_80).filter(|entry| entry.socket.endpoint.state == State::LISTEN)
+        {
+            let reason = entry.attribution.reason();
+            assert!(matches!(reason, None | Some(Reason::Gone)), "before call {call}: {reason:?}");
+            assert_eq!(listens(entry), reason.is_none());
+            gone += usize::from(reason.is_some());
+        }
+        if system.door.calls() <= call {
+            break;
+        }
+        call += 1;
+    }
+    assert!(gone > 0, "in none of {call}");
+}
+
+#[test]
+fn a_socket_is_not_called_gone_where_its_table_cannot_be_read_again() {
+    let table = Gap::new("iphlpapi", "tcp ipv4", GapReason::Interrupted, 1);
+    // Of one table the second look fails as a whole; of two, one is read.
+    for family in [None, Some(row("::", 95, LISTEN, 96, 65, 0))] {
+        let mut world = world();
+        world.rows.extend(family.map(|row| (Table { tcp: true, v6: true }, row)));
+        let calls = look(FakeWindows::new(world.clone())).0.door.calls();
+        let mut seen = 0;
+        for call in 4..calls {
+            let (_, looked) = look(failing(world.clone(), call, NO_MEMORY));
+            let (entries, gaps) = looked.unwrap();
+            if gaps.contains(&table) {
+                let listener = of_port(&entries, 91, State::LISTEN);
+                assert_eq!(listener.attribution.reason(), Some(Reason::NoVisibleHolder), "call {call}");
+                assert!(listens(listener));
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 1);
+    }
+}
+
+#[test]
+fn a_connection_that_lingers_when_it_is_looked_for_again_is_nobodys() {
+    let mut lingering = world();
+    lingering.rows = vec![(TCP, row("127.0.0.1", 5000, ESTABLISHED, 96, 65, 0))];
+    let door = FakeWindows::new(lingering);
+    // After the four tables, before the second look.
+    let lingers = |world: &mut World| (world.rows[0].1.state, world.rows[0].1.pid) = (TIME_WAIT, 0);
+    *door.change.lock().unwrap() = Some((4, Change::Now(lingers)));
+    let (entries, _) = look(door).1.unwrap();
+    let entry = of_port(&entries, 5000, State::TIME_WAIT);
+    assert_eq!((entry.attribution.reason(), entry.changed), (Some(Reason::NoHolder), true));
+}
+
+#[test]
 fn sockets_that_may_be_old_are_looked_for_again() {
     let system = System::open_with(FakeWindows::new(world()), Options::default()).unwrap();
     let listed = system.sockets(&scope()).unwrap().list;
@@ -410,7 +477,8 @@ fn who_has_ended_is_not_named_though_somebody_holds_him() {
     let server = world.processes.get_mut(&40).unwrap();
     (server.ended, server.kept) = (true, true);
     let (entries, _) = look(FakeWindows::new(world.clone())).1.unwrap();
-    assert_eq!(of_port(&entries, 80, State::LISTEN).attribution.reason(), Some(Reason::Gone));
+    let listener = of_port(&entries, 80, State::LISTEN);
+    assert_eq!((listener.attribution.reason(), listens(listener)), (Some(Reason::NoVisibleHolder), true));
     assert_eq!(module_in(world, &of(40, 100, 0)).unwrap_err().kind(), ErrorKind::NotFound);
 }
 
