@@ -59,7 +59,8 @@ pub const fn linux_state(mib: u32) -> Option<u8> {
 pub struct Side {
     /// The address; its family decides nothing, the layout does.
     pub ip: IpAddr,
-    /// Index of the interface of a link-local address, else 0.
+    /// Index of the interface of a link-local address, else 0. It stands in rows in host byte order: so do widely used
+    /// programs take it from Windows' own, though the reference pages say network byte order.
     pub scope: u32,
     /// The port.
     pub port: u16,
