@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::door::Door;
-use super::processes::Processes;
+use super::processes::{Processes, SYSTEM};
 use super::services;
 use super::tables::name_of;
 use super::wine::bridge::{Native, Owner};
@@ -213,6 +213,8 @@ fn by_row<D: Door>(processes: &mut Processes<'_, D>, socket: &Socket) -> Option<
         Err(reason) => return Some(Attribution::Unattributed(reason)),
     };
     let was_there = match row.bound_at {
+        // The system's own number is never another's, however the clock was set since.
+        _ if process.pid == SYSTEM => true,
         0 => was_listed(&process, socket),
         bound_at => process.start.ticks <= bound_at,
     };

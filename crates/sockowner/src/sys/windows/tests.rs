@@ -169,6 +169,21 @@ fn each_row_tells_who_bound_its_socket_or_why_nobody_is_named() {
 }
 
 #[test]
+fn the_system_is_named_though_the_clock_was_set_back() {
+    let mut set_back = world();
+    // It was dated by a clock that was ahead.
+    set_back.processes.get_mut(&4).unwrap().created = LISTED + 1;
+    set_back.rows.push((TCP, row("0.0.0.0", 139, LISTEN, 4, 0, 0)));
+    set_back.processes.get_mut(&40).unwrap().created = LISTED + 1;
+    let (entries, _) = look(FakeWindows::new(set_back)).1.unwrap();
+    for port in [445, 139] {
+        assert_eq!(told(of_port(&entries, port, State::LISTEN)).0, 4, "{port}");
+    }
+    let server = of_port(&entries, 80, State::LISTEN);
+    assert_eq!(server.attribution.reason(), Some(Reason::NoVisibleHolder), "any other number may be");
+}
+
+#[test]
 fn an_account_without_a_name_is_its_identifier_and_arguments_are_not_read() {
     let (mut options, door) =
         (Options::default(), FakeWindows::new(World { accounts: BTreeMap::new(), ..world() }));
