@@ -41,6 +41,8 @@ pub(super) struct World {
     pub(super) rows: Vec<(Table, Row)>,
     /// Active services, with their processes.
     pub(super) services: Vec<(u32, &'static str)>,
+    /// Processes whose services are such as share one.
+    pub(super) shared: Vec<u32>,
     /// `None` where the system keeps no tags.
     pub(super) tags: Option<BTreeMap<(u32, u32), &'static str>>,
     pub(super) accounts: BTreeMap<Vec<u8>, (&'static str, &'static str)>,
@@ -250,7 +252,8 @@ impl Door for FakeWindows {
     fn services(&self, into: &mut [u64]) -> io::Result<(Fill, usize)> {
         let world = self.call()?;
         let count = world.count.map_or(world.services.len(), |count| count as usize);
-        Ok((put(&list_of_services(&world.services, into.as_ptr().addr()), into, world.grows), count))
+        let list = list_of_services(&world.services, &world.shared, into.as_ptr().addr());
+        Ok((put(&list, into, world.grows), count))
     }
 
     fn is_wine(&self) -> bool {

@@ -86,6 +86,7 @@ fn world() -> World {
             (TCP, row("0.0.0.0", 94, LISTEN, 40, 0, 0)),
         ],
         services: vec![(44, "RpcSs"), (44, "RpcEptMapper"), (48, "Dnscache"), (52, "Hidden")],
+        shared: vec![44],
         tags: Some([((44, 7), "RpcSs"), ((44, 8), "RpcEptMapper"), ((52, 5), "Hidden")].into()),
         accounts: [(process(0, "").user, ("NT AUTHORITY", "SYSTEM"))].into(),
         is_administrator: true,
@@ -530,6 +531,22 @@ fn a_module_is_the_service_else_the_executable() {
     let without_tags = World { tags: None, ..world() };
     assert_eq!(module_in(without_tags.clone(), &of(48, 70, 1)).unwrap(), service("Dnscache"));
     assert_eq!(module_in(without_tags, &of(44, 50, 1)).unwrap(), Module::Process(HOST.into()));
+}
+
+#[test]
+fn the_one_service_that_is_seen_in_a_shared_process_is_not_named_for_a_tag_of_none() {
+    let mut hidden = World { tags: None, ..world() };
+    hidden.services.retain(|(_, name)| *name != "RpcEptMapper");
+    let (entries, _) = look(FakeWindows::new(hidden.clone())).1.unwrap();
+    for port in [135, 136, 137] {
+        let entry = of_port(&entries, port, State::LISTEN);
+        assert_eq!(told(entry), (44, OsStr::new("svchost.exe"), None), "{port}");
+        assert_eq!(entry.attribution.primary_owner().unwrap().0.service, None);
+    }
+    assert_eq!(module_in(hidden.clone(), &of(44, 50, 8)).unwrap(), Module::Process(HOST.into()));
+    // Wine gives each a process of its own.
+    hidden.is_wine = true;
+    assert_eq!(module_in(hidden, &of(44, 50, 8)).unwrap(), Module::Service("RpcSs".into()));
 }
 
 #[test]
