@@ -60,22 +60,19 @@ impl<D: Door> System<D> {
 
     /// Each socket as it is now, by one listing, and which tables could not be read. It is the same if its addresses are, and
     /// what its row says of its owner: it has no number of its own.
-    fn refreshed(&self, sockets: Vec<Socket>) -> Result<(Vec<(Socket, Mark)>, Vec<Gap>)> {
+    fn refreshed(&self, sockets: Vec<Socket>) -> Result<(Vec<Marked>, Vec<Gap>)> {
         let listed = self.sockets(&Scope { tables: tables(&sockets), ..Scope::default() })?;
         // Of rows that could not be read it was told when they were listed first.
         let is_table = |gap: &Gap| tables(&sockets).into_iter().any(|table| gap.object == name_of(table));
         let unread: Vec<_> = listed.gaps.into_iter().filter(is_table).collect();
         // There a row's pid is that of whoever used the socket last.
         let is_wine = self.door.is_wine();
-        let refreshed = |socket: Socket| match listed.list.iter().find(|now| is_same(now, &socket, is_wine)) {
-            Some(now) => {
-                let changed = now.endpoint != socket.endpoint;
-                (now.clone(), Mark { changed, gone: false })
-            }
-            None => {
-                let gone = unread.iter().all(|gap| gap.object != name_of(table_of(&socket)));
-                (socket, Mark { changed: false, gone })
-            }
+        let refreshed = |socket: Socket| {
+            let now = listed.list.iter().find(|now| is_same(now, &socket, is_wine));
+            let gone = now.is_none() && unread.iter().all(|gap| gap.object != name_of(table_of(&socket)));
+            let now = now.cloned().unwrap_or_else(|| socket.clone());
+            let changed = now.endpoint != socket.endpoint;
+            (now, Mark { changed, gone })
         };
         Ok((sockets.into_iter().map(refreshed).collect(), unread))
     }
@@ -84,7 +81,7 @@ impl<D: Door> System<D> {
     /// has ended are looked for again.
     fn by_rows(
         &self,
-        sockets: &mut [(Socket, Mark)],
+        sockets: &mut [Marked],
         processes: &mut Processes<'_, D>,
         gaps: &mut Vec<Gap>,
     ) -> Vec<Option<Attribution>> {
@@ -280,6 +277,8 @@ fn native_holder(native: Native) -> Holder {
     let pid = process.pid;
     Holder { process: Arc::new(process), tid: pid, fd: -1 }
 }
+
+type Marked = (Socket, Mark);
 
 /// What became of a socket since it was listed.
 #[derive(Clone, Copy, Debug, Default)]

@@ -60,7 +60,9 @@ pub(super) fn active<D: Door>(door: &D) -> Result<Vec<Active>> {
     })?;
     if door.is_wine() {
         // It tells everybody of all services, and gives each a process of its own, whatever its type.
-        active.iter_mut().for_each(|service| service.shares = false);
+        for service in &mut active {
+            service.shares = false;
+        }
     }
     Ok(active)
 }
