@@ -82,6 +82,8 @@ fn main() -> ExitCode {
     if let Some(part) = record::part_of(&cli) {
         return part();
     }
+    #[cfg(windows)]
+    rights::Rights::enable();
     let ended = match &cli.command {
         Some(Command::Who(asked)) => who::run(asked, &cli.general),
         Some(Command::Wait(asked)) => wait::run(asked, &cli.general),

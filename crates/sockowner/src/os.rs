@@ -27,3 +27,9 @@ pub mod linux {
         pub use crate::sys::linux::share::{Shared, disable, enable, group_name, status};
     }
 }
+
+/// Windows.
+#[cfg(windows)]
+pub mod windows {
+    pub use crate::sys::windows::enable_debug_privilege;
+}

@@ -24,7 +24,8 @@ pub(crate) const LONG: &str = long! {
     end: "\
 The owner is the process that bound the socket, as the system noted it; under
 Wine, which does not note that, it is who has it.
-Run as administrator to see the paths of other users' processes too."
+Run as administrator to see the paths of other users' processes too: it then
+enables SeDebugPrivilege for itself, without which some refuse administrators."
 };
 
 /// Below the help of `who`.

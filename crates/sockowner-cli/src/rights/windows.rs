@@ -1,4 +1,4 @@
-//! Windows: nothing is asked. An administrator sees more than others, and not everything either.
+//! Windows: nothing is asked, and what the caller has is enabled. An administrator sees more than others, and not everything either.
 
 /// What this program may do, as far as it decides which advice is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,13 @@ impl Rights {
             Self::User => "run as administrator to see more".to_owned(),
             Self::Wine => "ask `sockowner` of Linux, as root, to see more".to_owned(),
         }
+    }
+
+    /// Has this program see what its caller may see: without the privilege some processes refuse administrators too. Who does
+    /// not have it is told so where something is not seen.
+    #[cfg(windows)]
+    pub(crate) fn enable() {
+        let _ = sockowner::os::windows::enable_debug_privilege();
     }
 
     pub(crate) fn own() -> Self {

@@ -107,6 +107,8 @@ impl Door for Kernel {
     }
 }
 
+pub(super) use token::enable_debug;
+
 /// ntdll has a function that only Wine's has.
 pub(super) fn is_wine() -> bool {
     static IS_WINE: OnceLock<bool> = OnceLock::new();

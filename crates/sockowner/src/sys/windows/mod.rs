@@ -59,6 +59,18 @@ pub(crate) fn boot() -> Option<u64> {
     None
 }
 
+/// Has this process be let into those of other users, where its token allows: enables `SeDebugPrivilege` in it. Returns
+/// whether that is so; `false` where the token does not have it.
+///
+/// Windows gives an administrator's token this privilege, and has it disabled: some processes let nobody in without it. What
+/// may be done with it goes far beyond what this library does, so nothing here enables it by itself.
+///
+/// # Errors
+/// Where the token of this process may not be changed.
+pub fn enable_debug_privilege() -> Result<bool> {
+    call::enable_debug().map_err(|error| Error::io("enable SeDebugPrivilege", error))
+}
+
 pub(crate) fn no_visible_holder() -> &'static str {
     if call::is_wine() {
         "every Windows process was read and none has it: a native program's, not yet accepted, or lingering"
