@@ -12,7 +12,7 @@ use crate::{Result, Socket};
 
 /// `ERROR_ACCESS_DENIED`.
 pub(crate) const ACCESS_DENIED: i32 = 5;
-/// `ERROR_GEN_FAILURE`: what a process that has ended gives for its image.
+/// `ERROR_GEN_FAILURE`: what a process that has ended gives for its image, and one that lives and has none.
 pub(crate) const GEN_FAILURE: i32 = 31;
 /// `ERROR_INVALID_PARAMETER`: what OpenProcess gives for a number that no process has.
 pub(crate) const INVALID_PARAMETER: i32 = 87;

@@ -30,6 +30,8 @@ pub(super) struct FakeProcess {
     pub(super) ended: bool,
     /// Somebody else holds it, so it can be opened even then, and tells of itself.
     pub(super) kept: bool,
+    /// It lives without an image of its own: what is here is its name in the list.
+    pub(super) imageless: bool,
     pub(super) image: Vec<u16>,
     pub(super) user: Vec<u8>,
 }
@@ -216,7 +218,11 @@ impl Door for FakeWindows {
     fn image(&self, process: &Open, into: &mut [u16]) -> io::Result<usize> {
         let world = self.call()?;
         let kept = world.processes.get(&process.0).filter(|kept| kept.kept).cloned();
-        let image = Self::living(&world, process).or(kept).ok_or_else(|| error(GEN_FAILURE))?.image;
+        let image = Self::living(&world, process).or(kept).ok_or_else(|| error(GEN_FAILURE))?;
+        if image.imageless {
+            return Err(error(GEN_FAILURE));
+        }
+        let image = image.image;
         let room = into.get_mut(..image.len()).ok_or_else(|| error(INSUFFICIENT_BUFFER))?;
         room.copy_from_slice(&image);
         Ok(image.len())

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::call::Kernel;
 use super::door::{Door, is_gone, is_refused};
 use super::permission::may_be_told;
-use super::processes::{SYSTEM, has_ended, image, list, open};
+use super::processes::{SYSTEM, has_ended, has_no_image, image, list, open};
 use super::services;
 use super::wine::bridge;
 use crate::{Error, ErrorKind, Identity, Module, Result};
@@ -51,7 +51,7 @@ fn look<D: Door>(door: &D, identity: &Identity) -> Result<Module> {
     let path = match image(door, &process) {
         Ok(path) => path,
         Err(error) if has_ended(door, &process, &error) => return Err(not_found("it has ended")),
-        Err(error) if is_refused(&error) => return Ok(Module::NotPermitted),
+        Err(error) if is_refused(&error) || has_no_image(&error) => return Ok(Module::NotPermitted),
         Err(error) => return Err(Error::io("ask for the path of its executable", error)),
     };
     if !is_told(door, &path)? {

@@ -185,6 +185,8 @@ impl<'a, D: Door> Processes<'a, D> {
     fn note(&mut self, pid: u32, error: &io::Error) {
         if is_refused(error) {
             self.refused += 1;
+        } else if has_no_image(error) {
+            self.gaps.push(Gap::new("processes", "executables", GapReason::Unsupported, 1));
         } else {
             self.gaps.push(Gap::new("processes", format!("pid {pid}"), reason(error), 1));
         }
@@ -210,7 +212,12 @@ pub(super) fn image<D: Door>(door: &D, process: &D::Process) -> io::Result<PathB
 
 /// The process ended between the two calls: that is why the second failed.
 pub(super) fn has_ended<D: Door>(door: &D, process: &D::Process, error: &io::Error) -> bool {
-    error.raw_os_error() == Some(GEN_FAILURE) || door.has_ended(process).unwrap_or(false)
+    door.has_ended(process).unwrap_or_else(|_| has_no_image(error))
+}
+
+/// What a process without an image gives for its path: one that has ended, or a part of the system (`Registry`).
+pub(super) fn has_no_image(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(GEN_FAILURE)
 }
 
 /// The list of all processes, and how many entries of it are malformed.

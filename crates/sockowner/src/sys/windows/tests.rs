@@ -488,6 +488,25 @@ fn sockets_that_may_be_old_are_looked_for_again() {
 }
 
 #[test]
+fn who_lives_without_an_image_is_named_without_a_path() {
+    let mut world = world();
+    world.processes.insert(56, FakeProcess { imageless: true, ..process(20, "Registry") });
+    world.rows.push((TCP, row("0.0.0.0", 95, LISTEN, 56, 65, 0)));
+    let (entries, gaps) = look(FakeWindows::new(world.clone())).1.unwrap();
+    let entry = of_port(&entries, 95, State::LISTEN);
+    assert_eq!(told(entry), (56, OsStr::new("Registry"), None));
+    assert_eq!(entry.attribution.primary_owner().unwrap().0.executable, None);
+    assert!(gaps.contains(&Gap::new("processes", "executables", GapReason::Unsupported, 1)), "{gaps:?}");
+    assert_eq!(module_in(world.clone(), &of(56, 20, 0)).unwrap(), Module::NotPermitted);
+    world.processes.get_mut(&56).unwrap().ended = true;
+    world.processes.get_mut(&56).unwrap().kept = true;
+    let (entries, _) = look(FakeWindows::new(world.clone())).1.unwrap();
+    let reason = of_port(&entries, 95, State::LISTEN).attribution.reason();
+    assert_eq!(reason, Some(Reason::NoVisibleHolder));
+    assert_eq!(module_in(world, &of(56, 20, 0)).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
 fn who_has_ended_is_not_named_though_somebody_holds_him() {
     let mut world = world();
     let server = world.processes.get_mut(&40).unwrap();
