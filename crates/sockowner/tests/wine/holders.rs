@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 
 use socket2::{Domain, Socket, Type};
-use sockowner::{Evidence, Protocol, Reason};
+use sockowner::{Evidence, Protocol, Reason, State};
 
 use super::child::Puppet;
 use super::{pids, pids_of, rows, snapshot};
@@ -169,6 +169,32 @@ pub(super) fn an_address_alone_makes_no_listener() {
     let told = snapshot();
     let found = pids(&told, Protocol::Tcp, local.as_socket().unwrap(), None);
     assert_eq!(found, [std::process::id()], "not {}", with_address.pid());
+}
+
+/// Of sockets that are not connected yet Wine tells no peer.
+pub(super) fn who_waits_to_be_connected_has_its_socket() {
+    // It has room for one or two that nobody accepts: the others stay where they are.
+    let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    listener.listen(0).unwrap();
+    let server = listener.local_addr().unwrap();
+    let connecting = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let _ = socket.connect(&server);
+        socket
+    };
+    let clients: Vec<_> = (0..8).map(|_| connecting()).collect();
+    let told = snapshot();
+    let server = server.as_socket().unwrap();
+    let mut waiting = 0;
+    for client in &clients {
+        let local = client.local_addr().unwrap().as_socket().unwrap();
+        let row = rows(&told, Protocol::Tcp, local, Some(server))[0];
+        assert_eq!(pids_of(row), [std::process::id()], "{}", row.socket.endpoint);
+        waiting += usize::from(row.socket.endpoint.state == State::SYN_SENT);
+    }
+    assert!(waiting > 0, "all were connected");
 }
 
 pub(super) fn who_is_gone_is_not_named() {

@@ -122,8 +122,17 @@ impl<D: Door> System<D> {
             let gap = Gap::new("wine", format!("handles: {error:#}"), error.gap_reason(), 1);
             WineHolders::new(Vec::new(), vec![gap])
         });
+        let is_connecting = |socket: &Socket| socket.endpoint.state == State::SYN_SENT;
+        let asked: Vec<_> = sockets.iter().copied().filter(|socket| is_connecting(socket)).collect();
+        let connecting = self.connecting(&asked);
         let mut unclear = 0;
         let held = sockets.iter().zip(holders.answers(sockets)).map(|(socket, answer)| {
+            let answer = match answer {
+                Answer::Nobody if is_connecting(socket) => {
+                    holders.connecting(&socket.endpoint, connecting.as_deref())
+                }
+                answer => answer,
+            };
             let held = match answer {
                 Answer::Held(held) => held.iter().filter_map(|held| holder(processes, held)).collect(),
                 Answer::Nobody if has_looked => used_by(processes, socket).into_iter().collect(),
@@ -162,6 +171,19 @@ impl<D: Door> System<D> {
             });
         }
         attributions
+    }
+
+    /// All sockets that connect, where some of these do: also those that were not asked about. `None` where they cannot be
+    /// listed.
+    fn connecting(&self, asked: &[&Socket]) -> Option<Vec<Socket>> {
+        if asked.is_empty() {
+            return Some(Vec::new());
+        }
+        let tables: BTreeSet<_> = asked.iter().map(|socket| table_of(socket)).collect();
+        let scope =
+            Scope { tables: tables.into_iter().collect(), states: vec![State::SYN_SENT], ..Scope::default() };
+        // Where there is none of them nobody is named, which is told.
+        self.sockets(&scope).ok().filter(|listed| listed.gaps.is_empty()).map(|listed| listed.list)
     }
 
     /// Who owns these native sockets, one answer for each; none at all where there is no bridge.

@@ -20,6 +20,7 @@ use crate::{Gap, Result, Socket};
 /// What lookups say where there is nothing (`ERROR_NOT_FOUND`).
 const NOT_FOUND: i32 = 1168;
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Default)]
 pub(super) struct FakeProcess {
     pub(super) created: u64,

@@ -767,6 +767,46 @@ fn under_wine_a_connection_that_is_listed_twice_is_one() {
 }
 
 #[test]
+fn under_wine_who_connects_is_named_where_it_can_be_nobody_else() {
+    const SYN_SENT: u32 = 3;
+    let local = Address::new("127.0.0.1".parse().unwrap(), 5000);
+    let told = Told { protocol: Protocol::Tcp, local, peer: None, listens: false };
+    let connecting = |to: u16| {
+        let local = row("127.0.0.1", 5000, SYN_SENT, 0, 0, 0);
+        (TCP, Row { remote: Side { port: to, ..local.local }, ..local })
+    };
+    let held = |handle, object| Held { told, pid: 40, created: 100, handle, object };
+    let world = |rows: &[u16], held: &[Held]| World {
+        rows: rows.iter().map(|&to| connecting(to)).collect(),
+        held: held.to_vec(),
+        ..under_wine()
+    };
+    let told = |door: FakeWindows, port: u16| -> Vec<_> {
+        let system = System::open_with(door, Options::default()).unwrap();
+        let listed = system.sockets(&Scope { remote_port: port, ..scope() }).unwrap().list;
+        let (entries, _) = system.attribute(listed, Search::Everywhere, None).unwrap();
+        entries
+            .iter()
+            .map(|entry| entry.attribution.reason().map_or(Ok(entry.attribution.holders().len()), Err))
+            .collect()
+    };
+    let [one, again, other] = [8, 12, 16].map(|handle| held(handle, Some(u32::from(handle == 16))));
+    let alone = [one.clone()];
+    let of = |rows: &[u16], held: &[Held], port| told(FakeWindows::new(world(rows, held)), port);
+    let unclear = Err(Reason::NotPermitted);
+    assert_eq!(of(&[80], &[one.clone(), again], 0), [Ok(2)]);
+    assert_eq!(of(&[80], &[one, other], 0), [unclear], "one of them has an address and nothing more");
+    assert_eq!(of(&[80, 81], &alone, 0), [unclear; 2]);
+    assert_eq!(of(&[80, 81], &alone, 80), [unclear], "whatever was asked about");
+    assert_eq!(of(&[80], &[], 0), [Err(Reason::NoVisibleHolder)]);
+    let uncompared = held(8, None);
+    assert_eq!(of(&[80], &[uncompared.clone(), uncompared], 0), [unclear]);
+    // The four tables, the list of processes, the handles: then the rows that connect.
+    let door = failing(world(&[80], &alone), 6, NO_MEMORY);
+    assert_eq!(told(door, 0), [unclear]);
+}
+
+#[test]
 fn under_wine_a_listener_that_is_listed_twice_is_looked_for_again() {
     let listener = (TCP, row("127.0.0.1", 80, LISTEN, 0, 0, 0));
     let twice = World { rows: vec![listener.clone(), listener], ..under_wine() };

@@ -94,6 +94,22 @@ impl Holders {
         answers
     }
 
+    /// Who connects from the local address of a row in `SYN_SENT`: until it is connected its handle tells no peer, nor does
+    /// that of a socket that has an address and nothing more. `others` are the rows in that state,
+    /// where they could be listed.
+    pub(crate) fn connecting(&self, endpoint: &Endpoint, others: Option<&[Socket]>) -> Answer<'_> {
+        let &Endpoint { protocol, local, .. } = endpoint;
+        let held = self.named(&name_of(&Told { protocol, local, peer: None, listens: false }));
+        let Some(object) = held.first().map(|held| held.object) else { return Answer::Nobody };
+        let is_one = object.is_some() && held.iter().all(|held| held.object == object);
+        let side = |endpoint: &Endpoint| (endpoint.protocol, endpoint.local.ip, endpoint.local.port);
+        let is_other = |other: &Socket| {
+            side(&other.endpoint) == side(endpoint) && other.endpoint.remote != endpoint.remote
+        };
+        let is_alone = others.is_some_and(|others| !others.iter().any(is_other));
+        if is_one && is_alone { Answer::Held(held) } else { Answer::Unclear }
+    }
+
     fn named(&self, name: &Name) -> &[Held] {
         let start = self.list.partition_point(|held| name_of(&held.told) < *name);
         let rest = &self.list[start..];
