@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use sockowner::os::linux::module_and_start;
 use sockowner::{
     Address, Entry, ErrorKind, Filter, Identity, Manager, Module, Process, Protocol, Query, Reason, Result,
-    Source, State, module_of,
+    Source, State,
 };
-use sockowner_wire::ProcStat;
 use sockowner_wire::native::{self, Answer, Question, Side, Why};
 
 /// What the sockets of all Windows programs are held by, besides them.
@@ -115,20 +115,16 @@ fn written(process: &Process) -> native::Process {
 
 /// The process with this number, as it is told beside its socket, but without its unit.
 fn process(pid: u32) -> Answer {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).map_err(|_| Why::Gone)?;
-    let stat = ProcStat::parse(&stat).map_err(|_| Why::Gone)?;
-    let mut identity = Identity::of_pid(pid);
-    identity.start_ticks = Some(stat.start_ticks);
-    let module = module_of(&identity).map_err(|error| match error.kind() {
+    let told = module_and_start(&Identity::of_pid(pid)).map_err(|error| match error.kind() {
         ErrorKind::NotPermitted => Why::NotPermitted,
         _ => Why::Gone,
     })?;
+    let (module, Some(start)) = told else { return Err(Why::NotPermitted) };
     let path = module.path().as_os_str().as_bytes();
-    let name = if path.is_empty() { stat.comm } else { module.name().as_bytes() };
     Ok(native::Process {
         pid,
-        start: stat.start_ticks,
-        name: name.to_vec(),
+        start,
+        name: module.name().as_bytes().to_vec(),
         path: if module == Module::Kernel { Vec::new() } else { path.to_vec() },
         service: Vec::new(),
     })

@@ -86,7 +86,8 @@ pub struct Process {
     pub pid: u32,
     /// When it started, in clock ticks since boot.
     pub start: u64,
-    /// Base name of its executable, or what it calls itself.
+    /// Base name of its executable, or what it calls itself; of one that was asked for by its number, where its executable
+    /// cannot be told: empty.
     pub name: Vec<u8>,
     /// Path of its executable; empty where the asking user may not see it.
     pub path: Vec<u8>,

@@ -17,6 +17,9 @@ pub mod linux {
         pub use crate::sys::linux::record_told::{Asker, answer};
     }
 
+    #[doc(hidden)]
+    pub use crate::sys::linux::module::module_and_start;
+
     /// Asking about another network namespace: what `sockowner --netns` does.
     pub mod netns {
         pub use crate::sys::linux::namespaces::open;

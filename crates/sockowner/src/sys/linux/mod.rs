@@ -23,7 +23,7 @@ mod failure_tests;
 mod fake;
 #[cfg(test)]
 mod fake_iterator;
-mod module;
+pub(crate) mod module;
 pub(crate) mod namespaces;
 mod owning;
 mod process;

@@ -24,6 +24,15 @@ pub(crate) fn module_of(identity: &Identity) -> Result<Module> {
     module(&Kernel, &HOST, identity)
 }
 
+/// The module of a process, and the start that it was proved to have ([`StartTime::ticks`](crate::StartTime::ticks)); no
+/// start where the caller may not read it.
+///
+/// # Errors
+/// As [`module_of`](crate::module_of).
+pub fn module_and_start(identity: &Identity) -> Result<(Module, Option<u64>)> {
+    both(&Kernel, &HOST, identity)
+}
+
 pub(crate) fn boot() -> Option<u64> {
     if HOST.boot.get().is_none() {
         // Who makes an identity asks by it soon: that question finds everything ready. An error is told there.
@@ -125,11 +134,15 @@ fn no_proc(error: io::Error) -> Error {
 }
 
 pub(super) fn module<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
+    both(door, host, identity).map(|(module, _)| module)
+}
+
+fn both<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<(Module, Option<u64>)> {
     look(door, host, identity)
         .map_err(|error| error.context(format!("name the module of pid {}", identity.pid)))
 }
 
-fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
+fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<(Module, Option<u64>)> {
     let pid = identity.pid;
     if pid == 0 || identity.boot.is_some_and(|boot| host.boot(door).is_some_and(|now| now != boot)) {
         return Err(not_found("it is of another boot, or no process"));
@@ -140,7 +153,7 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
         // Left out of /proc (hidepid), or hidden in it: the number may be asked for all the same.
         Err(error) if is_gone(&error) || is_refused(&error) => {
             return match door.process_exists(pid) {
-                Ok(true) => Ok(Module::NotPermitted),
+                Ok(true) => Ok((Module::NotPermitted, None)),
                 _ => Err(not_found("there is no such process")),
             };
         }
@@ -149,7 +162,7 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
     let mut text = Vec::with_capacity(1024);
     match door.read_piece(&dir, b"stat", &mut text) {
         Ok(()) => {}
-        Err(error) if is_refused(&error) => return Ok(Module::NotPermitted),
+        Err(error) if is_refused(&error) => return Ok((Module::NotPermitted, None)),
         Err(error) => return Err(vanished(error, "read its stat")),
     }
     let stat = ProcStat::parse(&text)
@@ -173,22 +186,32 @@ fn look<D: Door>(door: &D, host: &Host, identity: &Identity) -> Result<Module> {
             Err(error) => return Err(vanished(error, "open its pidfd")),
         }
     }
+    named(door, host, identity, (&dir, &stat, started)).map(|module| (module, Some(started)))
+}
+
+/// The module of the process that is held by its directory.
+fn named<D: Door>(
+    door: &D,
+    host: &Host,
+    identity: &Identity,
+    (dir, stat, started): (&D::Dir, &ProcStat<'_>, u64),
+) -> Result<Module> {
     if stat.is_kernel_thread() {
         return Ok(Module::Kernel);
     }
-    let link = process::executable_link(door, &dir, &stat);
-    let Some(mut path) = read_exe(door, &dir, &link)? else { return Ok(Module::NotPermitted) };
+    let link = process::executable_link(door, dir, stat);
+    let Some(mut path) = read_exe(door, dir, &link)? else { return Ok(Module::NotPermitted) };
     // The unit is the same for whatever the process executes in it.
-    if let Some(service) = identity.cgroup.and_then(|id| service(door, host, &dir, id)) {
+    if let Some(service) = identity.cgroup.and_then(|id| service(door, host, dir, id)) {
         return Ok(service);
     }
     if let Some(component) = owning::component(door, identity, started, &path) {
         return Ok(Module::Component(component));
     }
     for _ in 0..TRIES {
-        match read_exe(door, &dir, &link)? {
+        match read_exe(door, dir, &link)? {
             None => return Ok(Module::NotPermitted),
-            Some(again) if again == path => return Ok(Module::Process(plain(door, &dir, &link, path))),
+            Some(again) if again == path => return Ok(Module::Process(plain(door, dir, &link, path))),
             Some(again) => path = again,
         }
     }
@@ -413,7 +436,9 @@ mod tests {
         let mut world = World { mark: 2, ..world() };
         world.file("/proc/self/timens_offsets", "boottime 1000 0\n");
         world.process(FakeProcess { pid: 100, start: 1000 + 100_000, ..FakeProcess::default() });
-        assert!(module(&Fake::new(world), &host, &identity).is_ok());
+        assert!(module(&Fake::new(world.clone()), &host, &identity).is_ok());
+        let (_, start) = both(&Fake::new(world), &host, &Identity::of_pid(100)).unwrap();
+        assert_eq!(start, Some(1000), "as its holder has it, not as this namespace shows it");
     }
 
     #[test]
