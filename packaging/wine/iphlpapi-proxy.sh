@@ -34,6 +34,12 @@ has_mark() {
     [ "$(dd if="$1" bs=1 skip=64 count=16 2>/dev/null)" = "$mark" ]
 }
 
+# A library is for x86-64: the machine in the header of its format, to which four bytes point.
+is_for_64_bits() {
+    at=$(od -An -tu4 -j60 -N4 "$1" | tr -d ' ')
+    [ "$(od -An -tx1 -j"$((${at:-0} + 4))" -N2 "$1" | tr -d ' ')" = 6486 ]
+}
+
 # The value of the override, nothing where there is none.
 override() {
     wine reg query "$key" /v iphlpapi 2>/dev/null | tr -d '\r' | sed -n 's/^ *iphlpapi *REG_SZ *//p'
@@ -49,6 +55,7 @@ install_it() {
     built=${BUILT:-${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/x86_64-pc-windows-gnu/release}
     [ -f "$built/sockowner.dll" ] || fail "there is no $built/sockowner.dll: build it, or set BUILT"
     [ ! -e "$system/iphlpapi_orig.dll" ] || fail "it is installed in $prefix, or was half; remove takes either back"
+    is_for_64_bits "$system/iphlpapi.dll" || fail "$prefix is a prefix of 32 bits: the proxy serves 64-bit programs alone"
     has_mark "$system/iphlpapi.dll" || fail "$system/iphlpapi.dll is not Wine's own"
     value=$(override)
     [ -z "$value" ] || fail "$key has a value for iphlpapi: $value$(left_over "$value")"

@@ -26,7 +26,31 @@ pub(super) fn trials(means: &Means) -> Vec<Trial> {
                 assert!(!said.status.success() && !said.errors.is_empty());
             }
         }),
+        live_test_unless("the_proxy_is_refused_in_a_prefix_of_32_bits", Ok(()), || {
+            let prefix = tempfile::tempdir().unwrap();
+            let prefix = prefix.path();
+            let system = prefix.join("drive_c/windows/system32");
+            std::fs::create_dir_all(&system).unwrap();
+            let library = system.join("iphlpapi.dll");
+            std::fs::write(&library, for_32_bits()).unwrap();
+            std::fs::write(prefix.join("sockowner.dll"), "").unwrap();
+            let said = finished(script().arg("install").arg(prefix).env("BUILT", prefix));
+            assert!(!said.status.success() && said.errors.contains("32 bits"), "{}", said.errors);
+            assert_eq!(std::fs::read(&library).unwrap(), for_32_bits());
+        }),
     ]
+}
+
+/// What a library of Wine's for 32 bits begins with.
+fn for_32_bits() -> Vec<u8> {
+    let mut bytes = vec![0; 0x200];
+    bytes[..2].copy_from_slice(b"MZ");
+    // Where the header of the format stands.
+    bytes[60] = 0x80;
+    bytes[64..80].copy_from_slice(b"Wine builtin DLL");
+    // `IMAGE_FILE_MACHINE_I386`.
+    bytes[0x80..0x86].copy_from_slice(b"PE\0\0\x4c\x01");
+    bytes
 }
 
 fn script() -> Command {
