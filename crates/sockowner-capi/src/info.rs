@@ -64,6 +64,7 @@ pub(crate) fn told(row: &mut Row, told: &RowOwner, reason: Option<Reason>) {
     }
     if row.pid == 0 || row.pid == told.pid {
         row.created = told.bound_at;
+        row.flags = told.flags;
     }
     if row.pid != 0 && row.pid == told.pid && told.info != [0; INFO_LEN] {
         row.info = told.info;
@@ -154,10 +155,14 @@ mod tests {
     /// What becomes of a row of ours for this owner, and of the system's words.
     fn kept(pid: u32, system: (u32, u64, u64), reason: Option<Reason>) -> (u32, u64, u64) {
         let side = Side { ip: std::net::Ipv4Addr::LOCALHOST.into(), scope: 0, port: 1 };
-        let mut row = Row { local: side, remote: side, state: 2, pid, created: 0, info: [1; INFO_LEN] };
+        let mut row =
+            Row { local: side, remote: side, state: 2, pid, created: 0, flags: 0, info: [1; INFO_LEN] };
         let mut owner = RowOwner::default();
         (owner.pid, owner.bound_at, owner.info[0]) = system;
+        owner.flags = 1;
         told(&mut row, &owner, reason);
+        let is_his = [0, owner.pid].contains(&row.pid);
+        assert_eq!((row.flags, row.created), if is_his { (1, owner.bound_at) } else { (0, 0) });
         assert!(row.info == [1; INFO_LEN] || row.info == owner.info);
         (row.pid, row.created, row.info[0])
     }

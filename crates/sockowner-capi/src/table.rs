@@ -105,6 +105,7 @@ impl Asked {
             state: self.state(endpoint.state).unwrap_or(0),
             pid: 0,
             created: 0,
+            flags: 0,
             info: [0; INFO_LEN],
         }
     }
@@ -166,6 +167,7 @@ mod tests {
                     state: 2,
                     pid: 1,
                     created: 0,
+                    flags: 0,
                     info: [0; INFO_LEN],
                 };
                 let reservations = scarcity::each_in_turn(|buffer| {

@@ -79,6 +79,8 @@ pub struct Row {
     pub pid: u32,
     /// `liCreateTimestamp`: 100 ns since 1601, 0 for not known.
     pub created: u64,
+    /// `dwFlags` of UDP module rows, whose lowest bit is `SpecificPortBind`. The others have none.
+    pub flags: u32,
     /// `OwningModuleInfo`.
     pub info: [u64; INFO_LEN],
 }
@@ -115,6 +117,7 @@ struct Offsets {
     remote: Option<Ends>,
     pid: Option<usize>,
     created: Option<usize>,
+    flags: Option<usize>,
     info: Option<usize>,
 }
 
@@ -140,6 +143,7 @@ const fn tcp4(size: usize, pid: Option<usize>, module: bool) -> Offsets {
         remote: Some(v4(12, 16)),
         pid,
         created: if module { Some(24) } else { None },
+        flags: None,
         info: if module { Some(32) } else { None },
     }
 }
@@ -152,16 +156,17 @@ const fn tcp6(size: usize, module: bool) -> Offsets {
         remote: Some(v6(24)),
         pid: Some(52),
         created: if module { Some(56) } else { None },
+        flags: None,
         info: if module { Some(64) } else { None },
     }
 }
 
 const fn udp(size: usize, local: Ends, pid: Option<usize>, module: Option<(usize, usize)>) -> Offsets {
-    let (created, info) = match module {
-        Some((created, info)) => (Some(created), Some(info)),
-        None => (None, None),
+    let (created, flags, info) = match module {
+        Some((created, info)) => (Some(created), Some(created + 8), Some(info)),
+        None => (None, None, None),
     };
-    Offsets { size, state: None, local, remote: None, pid, created, info }
+    Offsets { size, state: None, local, remote: None, pid, created, flags, info }
 }
 
 impl Layout {
@@ -234,6 +239,7 @@ impl Layout {
             state: offsets.state.map_or(0, u32_at),
             pid: offsets.pid.map_or(0, u32_at),
             created: offsets.created.map_or(0, u64_at),
+            flags: offsets.flags.map_or(0, u32_at),
             info: offsets.info.and_then(|at| info(&row[at..])).unwrap_or_default(),
         }
     }
@@ -264,6 +270,7 @@ impl Layout {
                 remote: Some(v6(28)),
                 pid: None,
                 created: None,
+                flags: None,
                 info: None,
             },
             (true, true, Detail::Second) => tcp6(60, false),
@@ -298,7 +305,7 @@ impl Layout {
         if let Some(ends) = &offsets.remote {
             side(ends, &row.remote);
         }
-        for (at, number) in [(offsets.state, row.state), (offsets.pid, row.pid)] {
+        for (at, number) in [(offsets.state, row.state), (offsets.pid, row.pid), (offsets.flags, row.flags)] {
             if let Some(at) = at {
                 put(at, &number.to_ne_bytes());
             }
@@ -350,7 +357,7 @@ mod tests {
         let mut info = [0; INFO_LEN];
         info[1] = 0x0102_0304_0506_0708;
         info[15] = u64::MAX;
-        Row { local, remote, state: 5, pid: 4711, created: 9, info }
+        Row { local, remote, state: 5, pid: 4711, created: 9, flags: 0, info }
     }
 
     const DETAILS: [Detail; 4] = [Detail::Basic, Detail::Second, Detail::Pid, Detail::Module];
@@ -442,7 +449,9 @@ mod tests {
             let nobody = side(if v6 { "::" } else { "0.0.0.0" }, 0, 0);
             let far = |ip| if tcp { side(ip, 0, 0xff00) } else { nobody };
             let scope = if v6 { 7 } else { 0 };
-            let one = Row { state: if tcp { 5 } else { 0 }, ..row(side(ip, scope, 0x1234), far(ip)) };
+            // Of TCP no flags are told, of UDP no state.
+            let (state, flags) = if tcp { (5, 0) } else { (0, 0x8000_0001) };
+            let one = Row { state, flags, ..row(side(ip, scope, 0x1234), far(ip)) };
             let rows = vec![one.clone(), Row { pid: 1, ..one }];
             let mut table = Vec::new();
             layout.push_table(&rows, &mut table);
@@ -453,6 +462,17 @@ mod tests {
             assert_eq!(layout.rows(&[0; 4]).unwrap().len(), 0, "an empty one may end there");
             table[..4].fill(0xff);
             assert!(layout.rows(&table).is_err(), "a count that lies");
+        }
+    }
+
+    #[test]
+    fn the_flags_of_udp_stand_behind_the_time() {
+        for (v6, at) in [(false, 24), (true, 40)] {
+            let layout = Layout { tcp: false, v6, detail: Detail::Module };
+            let nobody = side(if v6 { "::" } else { "0.0.0.0" }, 0, 0);
+            let mut table = Vec::new();
+            layout.push_table(&[Row { flags: 0x0102_0304, ..row(nobody, nobody) }], &mut table);
+            assert_eq!(table[8 + at..][..4], 0x0102_0304_u32.to_ne_bytes());
         }
     }
 

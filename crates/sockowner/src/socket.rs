@@ -57,6 +57,9 @@ pub struct RowOwner {
     /// When it was bound, in units of 100 ns since the begin of 1601 (`FILETIME`); 0 for not known.
     #[doc(alias = "liCreateTimestamp")]
     pub bound_at: u64,
+    /// Of UDP, flags: the lowest bit is set where the port was chosen by who bound it. Of TCP 0.
+    #[doc(alias = "SpecificPortBind")]
+    pub flags: u32,
     /// What else the system keeps of the owner: the first word is the tag of a service.
     #[doc(alias = "OwningModuleInfo")]
     pub info: [u64; 16],

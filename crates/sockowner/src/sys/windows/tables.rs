@@ -134,7 +134,10 @@ fn socket(protocol: Protocol, row: &Row, listed_at: u64) -> Option<Socket> {
         cgroup: None,
         v6only: None,
         is_subflow: false,
-        told: Told { row: RowOwner { pid: row.pid, bound_at: row.created, info: row.info }, listed_at },
+        told: Told {
+            row: RowOwner { pid: row.pid, bound_at: row.created, flags: row.flags, info: row.info },
+            listed_at,
+        },
     })
 }
 
@@ -151,7 +154,7 @@ mod tests {
 
     fn row(ip: &str, scope: u32, state: u32) -> Row {
         let side = Side { ip: ip.parse().unwrap(), scope, port: 80 };
-        Row { local: side, remote: side, state, pid: 4, created: 5, info: [6; 16] }
+        Row { local: side, remote: side, state, pid: 4, created: 5, flags: 1, info: [6; 16] }
     }
 
     #[test]
@@ -165,7 +168,7 @@ mod tests {
     fn a_row_keeps_what_it_says_of_its_owner_and_a_listener_has_no_peer() {
         let listener = socket(Protocol::Tcp, &row("127.0.0.1", 0, 2), 9).unwrap();
         assert_eq!((listener.endpoint.state, listener.endpoint.remote), (State::LISTEN, None));
-        assert_eq!(listener.told.row, RowOwner { pid: 4, bound_at: 5, info: [6; 16] });
+        assert_eq!(listener.told.row, RowOwner { pid: 4, bound_at: 5, flags: 1, info: [6; 16] });
         assert_eq!(listener.told.listed_at, 9);
         let later = socket(Protocol::Tcp, &row("127.0.0.1", 0, 2), 10).unwrap();
         assert_eq!(listener, later, "the same socket, listed twice");

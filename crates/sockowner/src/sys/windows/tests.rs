@@ -41,7 +41,7 @@ fn row(ip: &str, port: u16, state: u32, pid: u32, created: u64, tag: u64) -> Row
     let side = |port| Side { ip, scope: 0, port };
     let mut info = [0; 16];
     info[0] = tag;
-    Row { local: side(port), remote: side(0), state, pid, created, info }
+    Row { local: side(port), remote: side(0), state, pid, created, flags: 0, info }
 }
 
 /// When the tables are asked for.
