@@ -85,7 +85,9 @@ impl Page {
         if let Some(words) = &process.command_line {
             block.datum("", &format!("command line: {}", command_line(words)))?;
         }
-        if process.service != entry.service || process.container != entry.container {
+        // On Windows only a service that must be alone in its process is told of a process.
+        let is_told = IS_LINUX || process.service.is_some();
+        if is_told && (process.service != entry.service || process.container != entry.container) {
             let place = naming::place_of(process).unwrap_or_else(|| "no service or container".into());
             let then = if entry.attribution.has_exited() { "was" } else { "now" };
             block.datum("", &format!("{then} in {place}"))?;

@@ -24,7 +24,7 @@ pub(crate) fn say_what_is_missing(snapshot: &Snapshot, doubts: bool) {
 
 /// Says what `gaps` are, once each; of so many rows so many are without a process for want of permission.
 pub(crate) fn missing(gaps: &[Gap], without: usize, rows: usize, doubts: bool) -> Vec<String> {
-    let told = gaps.iter().filter(|gap| !Hidden::is_one(gap) && !is_of_the_system(gap.source, &gap.object));
+    let told = gaps.iter().filter(|gap| !Hidden::is_one(gap) && !is_of_the_system(gap));
     let mut said: Vec<_> = told.map(sentence).collect();
     let hidden = Hidden::of(gaps);
     if without > 0 {
@@ -105,8 +105,10 @@ fn is_a_process(source: &str, object: &str) -> bool {
 }
 
 /// Whether a gap of this name says no more than what system this is: JSON has it, people need not read it each time.
-fn is_of_the_system(source: &str, object: &str) -> bool {
-    (source, object) == (PATHS, "arguments")
+fn is_of_the_system(gap: &Gap) -> bool {
+    // Processes that have no executable: parts of Windows itself.
+    let has_none = (gap.object.as_str(), gap.reason) == ("executables", GapReason::Unsupported);
+    gap.source == PATHS && (gap.object == "arguments" || has_none)
 }
 
 /// One line for all rows without a process.

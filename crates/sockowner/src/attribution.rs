@@ -209,7 +209,8 @@ pub enum Reason {
     /// No file stands for it: `TIME_WAIT`, a handshake, an orphan, or not yet accepted.
     NoHolder,
     /// Every process was read and none has it: the kernel's own, in flight between processes, in io_uring, or held in
-    /// another pid namespace. On Windows: it is there, the process that bound it has ended, and who else has it is not told.
+    /// another pid namespace. On Windows: it is there, who bound it has ended or cannot be told from a later process
+    /// with his number, and who else has it is not told.
     NoVisibleHolder,
     /// Its holder has no number in the reader's pid namespace.
     OtherNamespace,

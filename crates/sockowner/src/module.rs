@@ -107,7 +107,8 @@ impl Module {
 /// Linux: `/proc/PID/{stat,exe,cgroup}`, held by one directory. The executable needs `PTRACE_MODE_READ_FSCREDS`, and so does
 /// everything that is named in its place; a library also a recorder that the caller may read. Windows: a handle that may only
 /// be asked what the process is, kept open while it is. What runs from the system's directory, and its services, only
-/// administrators are told of, as by iphlpapi; a service by its tag, or as the only one of its process.
+/// administrators are told of, as by iphlpapi; a service by its tag, or as the one of a process that no
+/// other may share.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) where the process is gone, or its number another's now;

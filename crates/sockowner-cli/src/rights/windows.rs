@@ -4,6 +4,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rights {
     User,
+    /// With `SeDebugPrivilege`, the most that there is.
+    Administrator,
     /// Under Wine everybody is an administrator: what is not seen only Linux can show.
     Wine,
 }
@@ -13,6 +15,7 @@ impl Rights {
     pub(crate) fn advice(self) -> String {
         match self {
             Self::User => "run as administrator to see more".to_owned(),
+            Self::Administrator => "this system refuses that even to administrators".to_owned(),
             Self::Wine => "ask `sockowner` of Linux, as root, to see more".to_owned(),
         }
     }
@@ -20,14 +23,23 @@ impl Rights {
     /// Has this program see what its caller may see: without the privilege some processes refuse administrators too. Who does
     /// not have it is told so where something is not seen.
     #[cfg(windows)]
-    pub(crate) fn enable() {
-        let _ = sockowner::os::windows::enable_debug_privilege();
+    pub(crate) fn enable() -> bool {
+        sockowner::os::windows::enable_debug_privilege().unwrap_or(false)
+    }
+
+    #[cfg(not(windows))]
+    fn enable() -> bool {
+        false
     }
 
     pub(crate) fn own() -> Self {
         // Wine tells its programs where it lies. Whoever sets that himself gets another advice, and nothing more.
         let is_wine = ["WINELOADER", "WINECONFIGDIR"].iter().any(|name| std::env::var_os(name).is_some());
-        if is_wine { Self::Wine } else { Self::User }
+        match (is_wine, Self::enable()) {
+            (true, _) => Self::Wine,
+            (false, true) => Self::Administrator,
+            (false, false) => Self::User,
+        }
     }
 }
 
@@ -38,6 +50,8 @@ mod tests {
     #[test]
     fn nobody_is_told_to_become_the_administrator_that_he_is_under_wine() {
         assert_eq!(Rights::User.advice(), "run as administrator to see more");
-        assert!(!Rights::Wine.advice().contains("administrator"));
+        for rights in [Rights::Administrator, Rights::Wine] {
+            assert!(!rights.advice().contains("run as administrator"), "{rights:?}");
+        }
     }
 }

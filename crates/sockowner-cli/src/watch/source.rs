@@ -337,7 +337,7 @@ fn of_any(object: &str) -> String {
 /// never look, had none.
 fn may_hide(source: &str, reason: GapReason, is_everywhere: bool) -> bool {
     match source {
-        "sock_diag" => reason != GapReason::Unsupported,
+        "sock_diag" | "iphlpapi" => reason != GapReason::Unsupported,
         // In one network namespace they tell owners alone, of others rows too.
         "netns" | "bpf" => is_everywhere && matches!(reason, GapReason::Interrupted | GapReason::Changed),
         _ => false,
@@ -400,6 +400,8 @@ mod tests {
             ("sock_diag", Interrupted, true, true),
             ("sock_diag", Malformed, true, true),
             ("sock_diag", Unsupported, false, false),
+            ("iphlpapi", Interrupted, true, true),
+            ("iphlpapi", Unsupported, false, false),
             ("netns", Interrupted, false, true),
             ("netns", Changed, false, true),
             ("netns", NotPermitted, false, false),

@@ -70,7 +70,11 @@ impl<D: Door> System<D> {
         let refreshed = |socket: Socket| {
             let now = listed.list.iter().find(|now| is_same(now, &socket, is_wine));
             let gone = now.is_none() && unread.iter().all(|gap| gap.object != name_of(table_of(&socket)));
-            let now = now.cloned().unwrap_or_else(|| socket.clone());
+            let mut now = now.cloned().unwrap_or_else(|| socket.clone());
+            if now.told.row.pid == socket.told.row.pid {
+                // So he was in the first row already, and whoever came later is not meant.
+                now.told.listed_at = socket.told.listed_at;
+            }
             let changed = now.endpoint != socket.endpoint;
             (now, Mark { changed, gone })
         };
@@ -122,84 +126,89 @@ impl<D: Door> System<D> {
             let gap = Gap::new("wine", format!("handles: {error:#}"), error.gap_reason(), 1);
             WineHolders::new(Vec::new(), vec![gap])
         });
-        let is_connecting = |socket: &Socket| socket.endpoint.state == State::SYN_SENT;
-        let asked: Vec<_> = sockets.iter().copied().filter(|socket| is_connecting(socket)).collect();
-        let connecting = self.connecting(&asked);
         let mut unclear = 0;
-        let held = sockets.iter().zip(holders.answers(sockets)).map(|(socket, answer)| {
-            let answer = match answer {
-                Answer::Nobody if is_connecting(socket) => {
-                    holders.connecting(&socket.endpoint, connecting.as_deref())
-                }
-                answer => answer,
-            };
+        let mut by_handles = |processes: &mut Processes<'_, D>, socket: &Socket, answer: Answer<'_>| {
             let held = match answer {
                 Answer::Held(held) => held.iter().filter_map(|held| holder(processes, held)).collect(),
                 Answer::Nobody if has_looked => used_by(processes, socket).into_iter().collect(),
                 Answer::Nobody => Vec::new(),
-                // Somebody has it, so it is not asked about further.
                 Answer::Unclear => {
                     unclear += 1;
                     return Some(Attribution::Unattributed(Reason::NotPermitted));
                 }
             };
             Holders::new(held, Reach::Host).map(Attribution::Held)
+        };
+        let held = sockets.iter().zip(holders.answers(sockets)).map(|(socket, answer)| match answer {
+            // Who has its address alone is asked last.
+            Answer::Nobody if is_connecting(socket) => None,
+            answer => by_handles(processes, socket, answer),
         });
         let mut attributions: Vec<_> = held.collect();
-        if unclear > 0 {
-            gaps.push(Gap::new("wine", "sockets of one name", GapReason::Changed, unclear));
-        }
-        let reason = if holders.gaps.is_empty() { Reason::NoVisibleHolder } else { Reason::NotPermitted };
-        gaps.extend(holders.gaps);
+        // Where somebody of Wine has it, or one of several has, it is not asked about further.
         let mut open: Vec<_> = sockets
             .iter()
             .zip(&mut attributions)
             .filter(|(socket, found)| found.is_none() && socket.endpoint.state != State::TIME_WAIT)
             .collect();
-        if open.is_empty() {
-            return attributions;
+        let reason = if holders.gaps.is_empty() { Reason::NoVisibleHolder } else { Reason::NotPermitted };
+        if !open.is_empty() {
+            let unheld: Vec<_> = open.iter().map(|(socket, _)| **socket).collect();
+            let natives = self.natives(&unheld);
+            let connecting = self.connecting(&unheld);
+            let of_natives = natives.as_deref().unwrap_or_default().iter().map(Some);
+            let mut untold = 0;
+            for ((socket, found), native) in open.iter_mut().zip(of_natives.chain(std::iter::repeat(None))) {
+                **found = Some(match native {
+                    Some(Ok(native)) => Holders::new([native_holder(native.clone())], Reach::Host)
+                        .map_or(Attribution::Unattributed(reason), Attribution::Held),
+                    // Linux knows of native programs alone.
+                    Some(Err(Reason::NoVisibleHolder)) | None => {
+                        let here = is_connecting(socket)
+                            .then(|| holders.connecting(&socket.endpoint, connecting.as_deref()))
+                            .and_then(|answer| by_handles(processes, socket, answer));
+                        untold += u64::from(here.is_none());
+                        here.unwrap_or(Attribution::Unattributed(reason))
+                    }
+                    Some(Err(why)) => Attribution::Unattributed(*why),
+                });
+            }
+            gaps.extend(natives.err().filter(|_| untold > 0).map(|gap| Gap { count: untold, ..gap }));
         }
-        let unheld: Vec<_> = open.iter().map(|(socket, _)| **socket).collect();
-        let natives = self.natives(&unheld, gaps).into_iter().map(Some).chain(std::iter::repeat(None));
-        for ((_, found), native) in open.iter_mut().zip(natives) {
-            **found = Some(match native {
-                Some(Ok(native)) => Holders::new([native_holder(native)], Reach::Host)
-                    .map_or(Attribution::Unattributed(reason), Attribution::Held),
-                // Linux knows of native programs alone.
-                Some(Err(Reason::NoVisibleHolder)) | None => Attribution::Unattributed(reason),
-                Some(Err(why)) => Attribution::Unattributed(why),
-            });
+        if unclear > 0 {
+            gaps.push(Gap::new("wine", "sockets of one name", GapReason::Changed, unclear));
         }
+        gaps.extend(holders.gaps);
         attributions
     }
 
     /// All sockets that connect, where some of these do: also those that were not asked about. `None` where they cannot be
     /// listed.
     fn connecting(&self, asked: &[&Socket]) -> Option<Vec<Socket>> {
-        if asked.is_empty() {
+        let asked = asked.iter().filter(|socket| is_connecting(socket));
+        let tables: BTreeSet<_> = asked.map(|socket| table_of(socket)).collect();
+        if tables.is_empty() {
             return Some(Vec::new());
         }
-        let tables: BTreeSet<_> = asked.iter().map(|socket| table_of(socket)).collect();
         let scope =
             Scope { tables: tables.into_iter().collect(), states: vec![State::SYN_SENT], ..Scope::default() };
         // Where there is none of them nobody is named, which is told.
         self.sockets(&scope).ok().filter(|listed| listed.gaps.is_empty()).map(|listed| listed.list)
     }
 
-    /// Who owns these native sockets, one answer for each; none at all where there is no bridge.
-    fn natives(&self, sockets: &[&Socket], gaps: &mut Vec<Gap>) -> Vec<Owner> {
-        let count = u64::try_from(sockets.len()).unwrap_or(u64::MAX);
+    /// Who owns these native sockets, one answer for each.
+    ///
+    /// # Errors
+    /// A gap without a count, where Linux cannot be asked.
+    fn natives(&self, sockets: &[&Socket]) -> std::result::Result<Vec<Owner>, Gap> {
         match self.door.native_owners(sockets) {
-            Ok(Some(natives)) => return natives,
-            Ok(None) => {
-                gaps.push(Gap::new("wine", "sockets of native programs", GapReason::Unsupported, count));
-            }
+            Ok(Some(natives)) => Ok(natives),
+            Ok(None) => Err(Gap::new("wine", "sockets of native programs", GapReason::Unsupported, 0)),
             Err(error) => {
                 let object = format!("sockets of native programs: {error:#}");
-                gaps.push(Gap::new("wine", object, error.gap_reason(), count));
+                Err(Gap::new("wine", object, error.gap_reason(), 0))
             }
         }
-        Vec::new()
     }
 
     /// One for each entry, in order: who the system says bound it, else its primary owner.
@@ -257,6 +266,10 @@ fn service<D: Door>(
     }
     let tag = services::tag(socket.told.row.info[0])?;
     processes.service(owner, tag)
+}
+
+fn is_connecting(socket: &Socket) -> bool {
+    socket.endpoint.state == State::SYN_SENT
 }
 
 fn holder<D: Door>(processes: &mut Processes<'_, D>, held: &Held) -> Option<Holder> {

@@ -75,7 +75,7 @@ pub(crate) fn no_visible_holder() -> &'static str {
     if call::is_wine() {
         "every Windows process was read and none has it: a native program's, not yet accepted, or lingering"
     } else {
-        "the process that bound it has ended; who else has it the system does not tell"
+        "who bound it has ended, or cannot be told from a later process with his number; who else has it the system does not tell"
     }
 }
 

@@ -10,7 +10,7 @@ use super::System;
 use super::door::{ACCESS_DENIED, Table};
 use super::fake::{Change, FakeProcess, FakeWindows, World};
 use super::module::module;
-use super::wine::bridge::{FLAG, Native};
+use super::wine::bridge::{FLAG, Native, Owner};
 use super::wine::holders::Held;
 use super::wine::told::Told;
 use crate::query::listens;
@@ -781,29 +781,58 @@ fn under_wine_who_connects_is_named_where_it_can_be_nobody_else() {
         held: held.to_vec(),
         ..under_wine()
     };
-    let told = |door: FakeWindows, port: u16| -> Vec<_> {
+    let told = |door: FakeWindows, port: u16| -> Vec<std::result::Result<Vec<u32>, Reason>> {
         let system = System::open_with(door, Options::default()).unwrap();
         let listed = system.sockets(&Scope { remote_port: port, ..scope() }).unwrap().list;
         let (entries, _) = system.attribute(listed, Search::Everywhere, None).unwrap();
         entries
             .iter()
-            .map(|entry| entry.attribution.reason().map_or(Ok(entry.attribution.holders().len()), Err))
+            .map(|entry| match entry.attribution.reason() {
+                Some(reason) => Err(reason),
+                None => Ok(entry.attribution.holders().iter().map(|holder| holder.process.pid).collect()),
+            })
             .collect()
     };
     let [one, again, other] = [8, 12, 16].map(|handle| held(handle, Some(u32::from(handle == 16))));
     let alone = [one.clone()];
     let of = |rows: &[u16], held: &[Held], port| told(FakeWindows::new(world(rows, held)), port);
-    let unclear = Err(Reason::NotPermitted);
-    assert_eq!(of(&[80], &[one.clone(), again], 0), [Ok(2)]);
-    assert_eq!(of(&[80], &[one, other], 0), [unclear], "one of them has an address and nothing more");
-    assert_eq!(of(&[80, 81], &alone, 0), [unclear; 2]);
-    assert_eq!(of(&[80, 81], &alone, 80), [unclear], "whatever was asked about");
+    let unclear = || Err(Reason::NotPermitted);
+    assert_eq!(of(&[80], &[one.clone(), again], 0), [Ok(vec![40; 2])]);
+    assert_eq!(of(&[80], &[one, other], 0), [unclear()], "one of them has an address and nothing more");
+    assert_eq!(of(&[80, 81], &alone, 0), [unclear(), unclear()]);
+    assert_eq!(of(&[80, 81], &alone, 80), [unclear()], "whatever was asked about");
     assert_eq!(of(&[80], &[], 0), [Err(Reason::NoVisibleHolder)]);
     let uncompared = held(8, None);
-    assert_eq!(of(&[80], &[uncompared.clone(), uncompared], 0), [unclear]);
-    // The four tables, the list of processes, the handles: then the rows that connect.
-    let door = failing(world(&[80], &alone), 6, NO_MEMORY);
-    assert_eq!(told(door, 0), [unclear]);
+    assert_eq!(of(&[80], &[uncompared.clone(), uncompared], 0), [unclear()]);
+    // The four tables, the list of processes, the handles, the bridge: then the rows that connect.
+    let door = failing(world(&[80], &alone), 7, NO_MEMORY);
+    assert_eq!(told(door, 0), [unclear()]);
+
+    // The one whose connect failed keeps the handle, and Linux has given the port to others since.
+    let native = Native { pid: FLAGGED, start_ticks: 7, name: "curl".into(), path: None, service: None };
+    let natives = |rows: &[u16], natives: Vec<Owner>| {
+        told(FakeWindows::new(World { natives: Some(natives), ..world(rows, &alone) }), 0)
+    };
+    assert_eq!(natives(&[80], vec![Ok(native.clone())]), [Ok(vec![FLAGGED])]);
+    assert_eq!(natives(&[80], vec![Err(Reason::NoVisibleHolder)]), [Ok(vec![40])]);
+    assert_eq!(natives(&[80], vec![Err(Reason::Gone)]), [Err(Reason::Gone)]);
+    assert_eq!(
+        natives(&[80, 81], vec![Ok(native), Err(Reason::NoVisibleHolder)]),
+        [Ok(vec![FLAGGED]), unclear()]
+    );
+}
+
+#[test]
+fn a_second_look_does_not_make_a_later_process_the_binder() {
+    // Of this row the system does not tell when it was bound.
+    let world = World { rows: vec![(TCP, row("127.0.0.1", 80, LISTEN, 40, 0, 0))], now: 90, ..world() };
+    let (entries, _) = look(FakeWindows::new(World { now: 101, ..world.clone() })).1.unwrap();
+    assert_eq!(entries[0].attribution.primary_owner().unwrap().0.pid, 40);
+    let door = FakeWindows::new(world);
+    // It was created at 100: another's number until then.
+    *door.change.lock().unwrap() = Some((4, Change::Now(|world| world.now = 101)));
+    let (entries, _) = look(door).1.unwrap();
+    assert_eq!(entries[0].attribution.reason(), Some(Reason::NoVisibleHolder));
 }
 
 #[test]
