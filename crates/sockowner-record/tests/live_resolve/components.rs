@@ -321,7 +321,7 @@ fn a_mapping_with_other_numbers_is_told_if_its_file_is_as_it_was() {
     let workshop = Workshop::open();
     let (library, program) = library_and_user(&workshop);
     // By then both files are older than their times are coarse.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(std::time::Duration::from_secs(1));
     let daemon = Daemon::start();
     let (mut calls, mut earlier) = (0, Vec::new());
     trace(&mut Command::new(&program), |stop| {
