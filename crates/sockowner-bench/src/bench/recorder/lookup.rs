@@ -1,11 +1,13 @@
 //! What was recorded of one endpoint, against the least that can be asked about it.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sockowner::os::linux::record::Reader;
-use sockowner::{Address, Filter, Pattern, Protocol, Query, RoleKind, State};
+use sockowner::{Address, Filter, Pattern, Protocol, Query, RoleKind, Socket, State};
 use sockowner_testkit::SockDiag;
 
 use super::slices::{Work, run};
@@ -85,13 +87,21 @@ fn in_time_wait(listener: &TcpListener) -> Result<Ends> {
     let _live = listener.accept()?;
     let client = TcpStream::connect(listener.local_addr()?)?;
     let ends = ends(&client)?;
-    let (server, _) = listener.accept()?;
+    let (mut server, _) = listener.accept()?;
     drop(client);
+    // Who hears of the end before he closes is not the one that waits.
+    ensure!(server.read(&mut [0])? == 0, "the client said something");
     drop(server);
-    let (rows, _) = Query::new()?.sockets(&Filter::new().protocol(Protocol::Tcp))?;
-    let waits = rows
-        .iter()
-        .any(|row| row.endpoint.state == State::TIME_WAIT && row.endpoint.local.port == ends.0.port());
-    ensure!(waits, "the connection is not in TIME_WAIT");
-    Ok(ends)
+    let query = Query::new()?;
+    let begun = Instant::now();
+    loop {
+        let (rows, _) = query.sockets(&Filter::new().protocol(Protocol::Tcp))?;
+        let waits =
+            |row: &Socket| row.endpoint.state == State::TIME_WAIT && row.endpoint.local.port == ends.0.port();
+        if rows.iter().any(waits) {
+            return Ok(ends);
+        }
+        ensure!(begun.elapsed() < Duration::from_secs(60), "the connection is not in TIME_WAIT");
+        thread::sleep(Duration::from_millis(10));
+    }
 }

@@ -34,7 +34,7 @@ const SAMPLING_MAPS: [&str; 3] = ["samples", "known", "sample_counts"];
 /// Loaded last of all.
 const LAST: &str = "sample_listen";
 /// For the program to begin.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Says why the recorder cannot be had whole.

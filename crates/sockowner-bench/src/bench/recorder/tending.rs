@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::thread;
@@ -80,22 +81,43 @@ impl Used {
     fn now(main: u32) -> Result<Self> {
         let mut used = Self::default();
         for pid in family(main)? {
-            let dir = Path::new("/proc").join(pid.to_string());
-            used.processes += 1;
-            let status = fs::read_to_string(dir.join("status"))?;
-            let shared_once = fs::read_to_string(dir.join("smaps_rollup"))?;
-            used.resident += field(&shared_once, "Pss:") * 1024;
-            used.each += field(&status, "VmRSS:") * 1024;
-            for task in fs::read_dir(dir.join("task"))? {
-                let task = task?.path();
-                let tid = task.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or_default();
-                let scheduled = fs::read_to_string(task.join("schedstat"))?;
-                let nanos = scheduled.split(' ').next().and_then(|number| number.parse().ok());
-                let waits = field(&fs::read_to_string(task.join("status"))?, "voluntary_ctxt_switches:");
-                used.threads.insert((pid, tid), (nanos.context("read schedstat")?, waits));
+            match Self::of(pid) {
+                Ok(one) => used.add(one),
+                // A child that was replaced meanwhile, and has no memory any more.
+                Err(error) if pid != main && is_gone(&error) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(used)
+    }
+
+    fn of(pid: u32) -> Result<Self> {
+        let dir = Path::new("/proc").join(pid.to_string());
+        let status = fs::read_to_string(dir.join("status"))?;
+        let shared_once = fs::read_to_string(dir.join("smaps_rollup"))?;
+        let mut used = Self {
+            threads: BTreeMap::new(),
+            processes: 1,
+            resident: field(&shared_once, "Pss:") * 1024,
+            each: field(&status, "VmRSS:") * 1024,
+        };
+        for task in fs::read_dir(dir.join("task"))? {
+            let task = task?.path();
+            let tid = task.file_name().and_then(|name| name.to_str()?.parse().ok()).unwrap_or_default();
+            let scheduled = fs::read_to_string(task.join("schedstat"))?;
+            let nanos = scheduled.split(' ').next().and_then(|number| number.parse().ok());
+            let waits = field(&fs::read_to_string(task.join("status"))?, "voluntary_ctxt_switches:");
+            used.threads.insert((pid, tid), (nanos.context("read schedstat")?, waits));
+        }
+        Ok(used)
+    }
+
+    fn add(&mut self, other: Self) {
+        let Self { threads, processes, resident, each } = other;
+        self.threads.extend(threads);
+        self.processes += processes;
+        self.resident += resident;
+        self.each += each;
     }
 
     /// Of what was there before only what came to it.
@@ -120,6 +142,13 @@ fn family(main: u32) -> Result<Vec<u32>> {
     }
     ensure!(all.contains(&main), "the program has ended");
     Ok(all)
+}
+
+fn is_gone(error: &anyhow::Error) -> bool {
+    /// `ESRCH`: what a zombie gives for its memory.
+    const NO_PROCESS: i32 = 3;
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(NO_PROCESS))
 }
 
 fn field(text: &str, name: &str) -> u64 {
