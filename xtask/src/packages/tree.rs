@@ -30,6 +30,10 @@ pub(super) fn run(root: &Path, packages: &Packages, checks: &mut Checks) -> Resu
         checks.skip(NAME, "only root can enter it");
         return Ok(());
     }
+    if let Err(error) = output(Command::new("unshare").args(["--mount", "--net", "true"])) {
+        checks.skip(NAME, &format!("no namespaces can be had: {error:#}"));
+        return Ok(());
+    }
     checks.add("a C program is built with what the rpm has", compile_for_rpm(root, packages));
     for (name, include, script) in [("base", "", "enter"), ("systemd", "systemd", "boot")] {
         let base = match base(&packages.home, name, include) {
