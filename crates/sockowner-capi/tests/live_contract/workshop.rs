@@ -68,6 +68,9 @@ impl Compiler {
     pub(super) fn supported(self) -> Result<(), String> {
         static ANSWERS: Mutex<BTreeMap<Compiler, Result<(), String>>> = Mutex::new(BTreeMap::new());
         let try_it = || {
+            if self == Self::Sanitized {
+                are_addresses_free()?;
+            }
             let mut command = Command::new(self.program());
             command.args(self.flags()).args(["-x", if self.is_cxx() { "c++" } else { "c" }, "-", "-o"]);
             command.arg(scratch().join(format!("probe-{}", self.name())));
@@ -82,6 +85,20 @@ impl Compiler {
 
     pub(super) fn is_cxx(self) -> bool {
         matches!(self, Self::Gxx | Self::Clangxx)
+    }
+}
+
+/// The address sanitizer of gcc 12 and 13 has its shadow at fixed addresses, where a kernel that spreads mappings further
+/// than that puts a program's own now and then: it ends at its start.
+fn are_addresses_free() -> Result<(), String> {
+    const FREE: u32 = 28;
+    let bits: Option<u32> =
+        std::fs::read_to_string("/proc/sys/vm/mmap_rnd_bits").ok().and_then(|bits| bits.trim().parse().ok());
+    match bits {
+        Some(bits) if bits > FREE => Err(format!(
+            "vm.mmap_rnd_bits is {bits}: with more than {FREE} gcc's address sanitizer fails at random"
+        )),
+        _ => Ok(()),
     }
 }
 

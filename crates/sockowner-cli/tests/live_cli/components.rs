@@ -58,11 +58,15 @@ impl Recorder {
         if status.status() == 0 { status.json()["recorder"]["components"].take() } else { Value::Null }
     }
 
-    /// Processes that read modules, or opened them, had to be replaced.
     fn has_lost(&self) -> bool {
-        let counts = &self.told()["counts"];
-        ["parsers_lost", "openers_lost"].iter().any(|lost| counts[lost].as_u64() > Some(0))
+        has_lost(&self.told())
     }
+}
+
+/// Processes that read modules, or opened them, had to be replaced.
+pub(super) fn has_lost(components: &Value) -> bool {
+    let counts = &components["counts"];
+    ["parsers_lost", "openers_lost"].iter().any(|lost| counts[lost].as_u64() > Some(0))
 }
 
 impl Drop for Recorder {

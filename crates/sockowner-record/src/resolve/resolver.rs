@@ -22,6 +22,8 @@ use crate::call::clock;
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
+    /// How long children may take to start: a program has to be loaded.
+    pub start: Duration,
     /// How long the opener may be silent over a request.
     pub opener: Duration,
     /// How long the parser may be silent over a batch; more than that.
@@ -35,12 +37,9 @@ impl Default for Patience {
         let parser = Duration::from_secs(1);
         // No bytes of a stack are older than ten seconds.
         let age = Duration::from_secs(10).saturating_sub(parser);
-        Self { opener: Duration::from_millis(500), parser, age }
+        Self { start: Duration::from_secs(10), opener: Duration::from_millis(500), parser, age }
     }
 }
-
-/// How long children may take to start: a program has to be loaded.
-const START: Duration = Duration::from_secs(10);
 
 /// How long children may take to end, when all is over.
 const END: Duration = Duration::from_secs(1);
@@ -309,12 +308,12 @@ impl Resolver {
         let opener = start("opener", opener_end)?;
         let parser = start("parser", parser_end)?;
         let mut reply = [0; REPLY];
-        let len = answer_of(&parser_of_opener, &mut reply)?;
+        let len = answer_of(&parser_of_opener, self.patience.start, &mut reply)?;
         if !is_ready(&reply[..len]) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         channel.send_with(&HELLO, Some(std::os::fd::AsFd::as_fd(&parser_of_opener.into_descriptor())))?;
-        let len = answer_of(&channel, &mut reply)?;
+        let len = answer_of(&channel, self.patience.start, &mut reply)?;
         if answers::kind(&reply[..len]) != Some(Kind::Ready) {
             return Err(io::ErrorKind::InvalidData.into());
         }
@@ -323,8 +322,8 @@ impl Resolver {
 }
 
 /// Waits for a child's first message.
-fn answer_of(channel: &Channel, buffer: &mut [u8]) -> io::Result<usize> {
-    let end = Instant::now() + START;
+fn answer_of(channel: &Channel, patience: Duration, buffer: &mut [u8]) -> io::Result<usize> {
+    let end = Instant::now() + patience;
     while !channel.is_ready(end.saturating_duration_since(Instant::now()))? {
         if Instant::now() >= end {
             return Err(io::ErrorKind::TimedOut.into());

@@ -56,6 +56,7 @@ fn private_run() {
 
 /// The children answer, however long they wait for a processor.
 const PATIENT: Patience = Patience {
+    start: Duration::from_secs(60),
     opener: Duration::from_secs(30),
     parser: Duration::from_secs(60),
     age: Duration::from_secs(60),

@@ -24,6 +24,7 @@ pub(super) struct Daemon {
 
 /// The children answer, however long they wait for a processor.
 pub(super) const PATIENT: Patience = Patience {
+    start: Duration::from_secs(60),
     opener: Duration::from_secs(30),
     parser: Duration::from_secs(60),
     age: Duration::from_secs(60),

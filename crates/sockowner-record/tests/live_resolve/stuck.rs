@@ -33,6 +33,7 @@ const OPENER: usize = 1;
 
 /// Who is stuck is waited for so long. Far apart: it is the opener that is lost, where it is the opener that is stuck.
 const STUCK: Patience = Patience {
+    start: Duration::from_secs(60),
     opener: Duration::from_secs(2),
     parser: Duration::from_secs(10),
     age: Duration::from_secs(60),

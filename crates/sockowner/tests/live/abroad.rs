@@ -10,7 +10,7 @@ use sockowner::os::linux::netns::open;
 use sockowner::{Entry, ErrorKind, Filter, GapReason, Protocol, Query, Reason, Snapshot, State};
 use sockowner_testkit::Requirement::OtherUser;
 use sockowner_testkit::privileges::{CapabilitySet, ORDINARY_UID, become_user, become_user_with};
-use sockowner_testkit::{Actor, Sock, netns};
+use sockowner_testkit::{Actor, Sock, eventually, netns};
 
 use super::ask::{assert_complete, assert_held, assert_unheld, at, builder, holders, owner_of, query, told};
 
@@ -116,6 +116,12 @@ fn a_named_namespace_without_a_process_is_told() {
         let client = actor.tcp_connect(listener.addr);
         let server = actor.accept(listener.fd);
         actor.close_first(client.fd, &actor, server.fd);
+        eventually("the connection waits, and nothing else is left of it", || {
+            let all = query().snapshot(&Filter::new()).unwrap();
+            let mut connected = all.iter().filter(|entry| entry.socket.endpoint.remote.is_some());
+            let is_waiting = |entry: &Entry| entry.socket.endpoint.state == State::TIME_WAIT;
+            (connected.next().is_some_and(is_waiting) && connected.next().is_none()).then_some(())
+        });
         (client, server, netns::inode())
     });
     let home = Actor::spawn();
