@@ -25,20 +25,20 @@ const FILES: [&str; 6] = [
 pub(super) fn trials(means: &Means) -> Vec<Trial> {
     let mut trials = Vec::new();
     for machine in ["x86_64", "i686"] {
-        let compiler = format!("{machine}-w64-mingw32");
-        let both = || installed(&format!("{compiler}-gcc")).and(installed(&format!("{compiler}-g++")));
-        let needs = means.as_ref().map(|_| ()).map_err(Clone::clone).and_then(|()| both());
-        trials.push(live_test_unless(&format!("layouts_are_asserted_for_{machine}"), needs, move || {
-            for file in FILES {
-                let c = ["-std=c11", "-D_WIN32_WINNT=0x0600"];
-                let cxx = ["-xc++", "-std=c++17", "-D_WIN32_WINNT=0x0A00"];
-                for (suffix, language) in [("-gcc", &c[..]), ("-g++", &cxx)] {
-                    let mut command = Command::new(format!("{compiler}{suffix}"));
+        for (suffix, language, name) in [
+            ("gcc", &["-std=c11", "-D_WIN32_WINNT=0x0600"][..], ""),
+            ("g++", &["-xc++", "-std=c++17", "-D_WIN32_WINNT=0x0A00"], "_in_cxx"),
+        ] {
+            let compiler = format!("{machine}-w64-mingw32-{suffix}");
+            let name = format!("layouts_are_asserted_for_{machine}{name}");
+            trials.push(live_test_unless(&name, installed(&compiler), move || {
+                for file in FILES {
+                    let mut command = Command::new(&compiler);
                     command.args(FLAGS).arg(source("include")).args(language);
                     succeed(command.arg(source("tests/c").join(file)));
                 }
-            }
-        }));
+            }));
+        }
     }
     trials.push(trial("layouts_are_those_of_linux", means, |machine| {
         const PRINT: Program = Program { name: "layout_print", sources: &["layout_print.c"] };
