@@ -167,8 +167,8 @@ static __always_inline struct sock *sock_at(struct bpf_sock_addr *ctx)
 }
 
 /*
- * Nobody has the socket's file but the call that makes it. io_uring has a getpeername too, whose request has the file;
- * kernels that have it count files so.
+ * Nobody has the socket's file but the call that makes it. io_uring has a getpeername too, whose request has the file
+ * (but of a direct descriptor, which alone has it); kernels that have it count files so.
  */
 static __always_inline bool is_being_made(struct sock *sk)
 {

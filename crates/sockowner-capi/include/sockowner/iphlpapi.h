@@ -22,7 +22,8 @@
  *   299   ERROR_PARTIAL_COPY         the process lives, but changed at each try to read it
  *   8     ERROR_NOT_ENOUGH_MEMORY    no memory for the answer. Where it runs out while the system is asked, the
  *                                    program is aborted, as in any Rust library
- *   31    ERROR_GEN_FAILURE          any other failure of the system; a path longer than it tells (4,095 bytes)
+ *   31    ERROR_GEN_FAILURE          any other failure of the system; a path longer than it tells (4,095 bytes); a table
+ *                                    that could not be read whole
  *   1359  ERROR_INTERNAL_ERROR       a fault of the library
  *
  * Families: AF_INET (2) and AF_INET6 as <sys/socket.h> has it (10). Windows' 23 is taken for AF_INET6 too.

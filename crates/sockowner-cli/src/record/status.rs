@@ -178,7 +178,10 @@ impl Recorder {
         let why = if self.not_recorded == 0 { "" } else { ": their users held too large a share" };
         writeln!(out, "{}{}{why}", label("not recorded"), self.not_recorded)?;
         for user in &self.not_recorded_of {
-            writeln!(out, "{}uid {}: {}", label(""), user.uid, user.sockets)?;
+            // That is no user's number: (uid_t)-1.
+            let is_others = user.uid == u32::MAX;
+            let who = if is_others { "others together".to_owned() } else { format!("uid {}", user.uid) };
+            writeln!(out, "{}{who}: {}", label(""), user.sockets)?;
         }
         writeln!(out, "{}{}", label("processes"), self.processes)?;
         // Tenths, rounded.

@@ -121,17 +121,22 @@ fn sweep(maps: &Maps, now: u64) -> io::Result<Swept> {
     looked.closed.sort_unstable();
     looked.processes.sort_unstable();
     looked.processes.dedup();
-    let capacity = capacity(maps)?;
     let mut removed = Removed::default();
-    for (cookie, user) in too_old(&mut looked, capacity, now) {
+    let whole = sweep_sockets(maps, &mut looked, now, &mut removed)
+        .and_then(|()| sweep_processes(maps, &looked.processes, now, &mut removed));
+    // What is gone is noted, whatever failed behind it.
+    let swept = removed.note(maps);
+    sweep_users(maps)?;
+    whole.and(swept)
+}
+
+fn sweep_sockets(maps: &Maps, looked: &mut Looked, now: u64, removed: &mut Removed) -> io::Result<()> {
+    for (cookie, user) in too_old(looked, capacity(maps)?, now) {
         if maps.sockets.remove(&cookie)? {
             removed.add(user, |holding| &mut holding.sockets);
         }
     }
-    sweep_processes(maps, &looked.processes, now, &mut removed)?;
-    let swept = removed.note(maps)?;
-    sweep_users(maps)?;
-    Ok(swept)
+    Ok(())
 }
 
 /// Makes room for other users. What a program charges to one in just this moment may be charged to nobody: he has room for as
@@ -246,16 +251,51 @@ impl Removed {
 
     /// Adds them to those of former times: the kernel takes them off what it added.
     fn note(self, maps: &Maps) -> io::Result<Swept> {
-        let mut sum = Holding::default();
-        for (user, holding) in self.0 {
-            let user = if maps.users.get(&user)?.is_some() { user } else { NO_USER };
-            let before = maps.users_removed.get(&user)?.unwrap_or_default();
-            maps.users_removed.set(&user, &plus(before, holding))?;
-            sum = plus(sum, holding);
-        }
+        let sum = self.0.values().copied().fold(Holding::default(), plus);
+        // First of all: by this the programs know how full the tables are.
         let before = maps.total_removed.get(&0)?.unwrap_or_default();
         maps.total_removed.set(&0, &plus(before, sum))?;
-        Ok(Swept { sockets: sum.sockets, processes: sum.processes, executables: sum.executables })
+        let mut noted = Ok(());
+        for (user, holding) in self.0 {
+            // One that fails is no reason to leave out the others.
+            noted = note_of(maps, user, holding).and(noted);
+        }
+        noted.map(|()| Swept { sockets: sum.sockets, processes: sum.processes, executables: sum.executables })
+    }
+}
+
+/// Takes it off what a user holds, and what is more than that off what those hold together for whom there was no room: before
+/// he had an entry he was one of them.
+fn note_of(maps: &Maps, user: u32, holding: Holding) -> io::Result<()> {
+    let before = maps.users_removed.get(&user)?.unwrap_or_default();
+    let held = maps.users.get(&user)?.unwrap_or_default();
+    let (own, others) = parted(holding, minus(held, before));
+    for (user, holding) in [(user, own), (NO_USER, others)] {
+        if holding != Holding::default() {
+            let before = maps.users_removed.get(&user)?.unwrap_or_default();
+            maps.users_removed.set(&user, &plus(before, holding))?;
+        }
+    }
+    Ok(())
+}
+
+/// As much as there is, and the rest.
+fn parted(wanted: Holding, there: Holding) -> (Holding, Holding) {
+    let own = Holding {
+        sockets: wanted.sockets.min(there.sockets),
+        processes: wanted.processes.min(there.processes),
+        executables: wanted.executables.min(there.executables),
+        not_recorded: 0,
+    };
+    (own, minus(wanted, own))
+}
+
+fn minus(one: Holding, other: Holding) -> Holding {
+    Holding {
+        sockets: one.sockets.saturating_sub(other.sockets),
+        processes: one.processes.saturating_sub(other.processes),
+        executables: one.executables.saturating_sub(other.executables),
+        not_recorded: 0,
     }
 }
 
@@ -284,6 +324,14 @@ mod tests {
     fn holding(counts: [u64; 4]) -> Holding {
         let [sockets, processes, executables, not_recorded] = counts;
         Holding { sockets, processes, executables, not_recorded }
+    }
+
+    #[test]
+    fn more_than_a_user_holds_was_held_by_those_without_room() {
+        let (own, others) = parted(holding([5, 1, 0, 0]), holding([3, 4, 0, 9]));
+        assert_eq!((own, others), (holding([3, 1, 0, 0]), holding([2, 0, 0, 0])));
+        let overdrawn = minus(holding([1, 0, 0, 0]), holding([2, 0, 0, 0]));
+        assert_eq!(parted(holding([1; 4]), overdrawn), (holding([0; 4]), holding([1, 1, 1, 0])));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid};
 use rustix::mount::{MountFlags, UnmountFlags};
 use sockowner_wire::record::{
-    ComponentRecord, Counters, ExecutableRecord, Holding, LAYOUT, ModuleRecord, ProcessRecord, Settings,
-    SocketRecord,
+    ComponentRecord, Counters, ExecutableRecord, Holding, LAYOUT, ModuleRecord, NO_USER, ProcessRecord,
+    Settings, SocketRecord,
 };
 
 pub(crate) use super::record_load::{Hook, OBJECTS, Object};
@@ -45,6 +45,9 @@ const NAMES: [&CStr; MAPS] = [
     c"modules",
     c"heritage",
 ];
+const USERS: usize = 3;
+const USERS_REMOVED: usize = 4;
+const SETTINGS: usize = 9;
 const PRIVATE: [&CStr; 3] = [c"walks", c"blank", c"heritage"];
 /// As `bpf.rs` has them: a mask, and what root gives.
 const MOUNT_MODE: (u32, u32) = (0o6777, 0o755);
@@ -166,7 +169,8 @@ fn keep(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<()> {
 
 fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<()> {
     let refuse = |error| Refusal { step: "prepare the maps", error };
-    let settings: Map<u32, Settings> = Map::new(maps[9].try_clone().map_err(refuse)?).map_err(refuse)?;
+    let settings: Map<u32, Settings> =
+        Map::new(maps[SETTINGS].try_clone().map_err(refuse)?).map_err(refuse)?;
     let set = Settings {
         layout: LAYOUT,
         sockets: sizes.sockets,
@@ -176,6 +180,11 @@ fn fill(maps: &[OwnedFd], gid: u32, sizes: Sizes) -> Step<()> {
         ..Settings::default()
     };
     settings.set(&0, &set).map_err(refuse)?;
+    // Those for whom there is no room need an entry by then: it is made while there is.
+    for which in [USERS, USERS_REMOVED] {
+        let users: Map<u32, Holding> = Map::new(maps[which].try_clone().map_err(refuse)?).map_err(refuse)?;
+        users.set(&NO_USER, &Holding::default()).map_err(refuse)?;
+    }
     let root = open_dir(CWD, MOUNT_PATH).map_err(step("open /run/sockowner/record"))?;
     let mode = Mode::from_raw_mode;
     // Closed to everybody else until all in it is as it is to be.
