@@ -8,7 +8,20 @@ use super::attribute::Places;
 use super::door::Door;
 use super::recorded;
 use crate::sys::Scope;
-use crate::{Address, Error, ErrorKind, Family, Protocol, Record, Result, Socket};
+use crate::{Address, Error, ErrorKind, Family, Protocol, Record, Result, Socket, State};
+
+/// The states of connections. A socket that was reset keeps its addresses, and is none.
+const CONNECTED: [State; 9] = [
+    State::ESTABLISHED,
+    State::SYN_SENT,
+    State::SYN_RECV,
+    State::FIN_WAIT1,
+    State::FIN_WAIT2,
+    State::TIME_WAIT,
+    State::CLOSE_WAIT,
+    State::LAST_ACK,
+    State::CLOSING,
+];
 
 impl<D: Door> System<D> {
     /// The connection with exactly these addresses, and what is recorded of it.
@@ -26,24 +39,27 @@ impl<D: Door> System<D> {
         places.name_roles(&mut record);
         Ok(Some((socket, record)))
     }
+
     /// The connection with exactly these addresses, whatever interface it is bound to where none is told.
     fn one_connection(&self, local: Address, remote: Address) -> Result<Option<Socket>> {
-        if let Some(socket) = self.exact_connection(local, remote)? {
-            return Ok(Some(socket));
+        let zone = local.zone.or(remote.zone);
+        let found = self.exact_connection(local, remote)?;
+        if found.is_some() || zone.is_some() {
+            return Ok(found);
         }
-        // A lookup does not reach what is bound to another interface than it was told.
-        let tables = Family::ALL.map(|family| (Protocol::Tcp, family)).to_vec();
-        let ports = (local.port, remote.port);
-        let listed =
-            self.sockets(&Scope { tables, local_port: ports.0, remote_port: ports.1, ..Scope::default() })?;
+        // A lookup without an interface does not reach what is bound to one.
+        let listed = self.sockets(&Scope {
+            tables: Family::ALL.map(|family| (Protocol::Tcp, family)).to_vec(),
+            states: CONNECTED.to_vec(),
+            local_port: local.port,
+            remote_port: remote.port,
+        })?;
         let is_same = |one: Address, other: Address| {
             (one.ip.to_canonical(), one.port) == (other.ip.to_canonical(), other.port)
         };
-        let zone = local.zone.or(remote.zone).map(|zone| zone.index());
         let mut found = listed.list.into_iter().filter(|socket| {
             is_same(socket.endpoint.local, local)
                 && socket.endpoint.remote.is_some_and(|address| is_same(address, remote))
-                && (zone.is_none() || zone == socket.interface.map(|interface| interface.index()))
         });
         let what = || format!("look up tcp {local},{remote}");
         match (found.next(), found.next(), listed.gaps.first()) {
