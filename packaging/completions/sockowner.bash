@@ -99,15 +99,15 @@ _sockowner() {
                     return 0
                     ;;
                 --columns)
-                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name interface inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name interface inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
                     return 0
                     ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name interface inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
                     return 0
                     ;;
                 --source)
@@ -381,15 +381,15 @@ _sockowner() {
                     return 0
                     ;;
                 --columns)
-                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name interface inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name interface inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted cmdline owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
                     return 0
                     ;;
                 --sort)
-                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "proto state local remote user pid process unit protocol family local_address local_port remote_address remote_port netns netns_name interface inode cookie uid cgroup cgroup_id service container start_time start_ticks name comm path path_verified deleted owner_uid owner_user owner_service owner_container exited evidence holders reason creator creator_pid binder binder_pid binder_component listener listener_pid listener_component acceptor acceptor_pid acceptor_component created_at closed_at changed" -- "${cur}"))
                     return 0
                     ;;
                 --interval)

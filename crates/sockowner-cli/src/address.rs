@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
-use sockowner::{Address, Endpoint};
+use sockowner::{Address, Endpoint, Socket};
 
 use crate::text::shown;
 
@@ -20,6 +20,13 @@ pub(crate) fn host(address: &Address) -> String {
     let mut text = String::with_capacity(40);
     push_host(&mut text, address);
     text
+}
+
+/// The local address of `socket`, with the interface that it is bound to, as its zone.
+pub(crate) fn local(socket: &Socket) -> Address {
+    let mut local = socket.endpoint.local;
+    local.zone = local.zone.or(socket.interface);
+    local
 }
 
 /// What `endpoint` is called, with its state.

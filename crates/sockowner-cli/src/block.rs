@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use anstyle::Style;
-use sockowner::Endpoint;
+use sockowner::Socket;
 
 use crate::address;
 use crate::text::wrap;
@@ -27,8 +27,10 @@ impl<'a, W: Write> Block<'a, W> {
     }
 
     /// The line that names the endpoint.
-    pub(crate) fn head(&mut self, endpoint: &Endpoint) -> io::Result<()> {
-        writeln!(self.out, "{HEAD}{}{HEAD:#}", address::endpoint(endpoint))
+    pub(crate) fn head(&mut self, socket: &Socket) -> io::Result<()> {
+        let mut endpoint = socket.endpoint;
+        endpoint.local = address::local(socket);
+        writeln!(self.out, "{HEAD}{}{HEAD:#}", address::endpoint(&endpoint))
     }
 
     /// A value of the system, which is never divided.

@@ -39,14 +39,17 @@ impl Page {
     /// Explains one.
     pub(crate) fn write(&self, out: &mut impl Write, entry: &Entry) -> io::Result<()> {
         let mut block = Block::new(out, self.width);
-        block.head(&entry.socket.endpoint)?;
+        block.head(&entry.socket)?;
         if entry.matched == Some(Match::Wildcard) {
             let serves = if is_closed(entry) {
                 "it listened on every address, so it served"
             } else {
                 "it listens on every address, so it serves"
             };
-            let serves = format!("wildcard: {serves} {} too", self.asked);
+            let by = entry.socket.interface.map(|interface| interface.to_string());
+            let by =
+                by.map(|name| format!(", for what comes by interface {}", shown(&name))).unwrap_or_default();
+            let serves = format!("wildcard: {serves} {} too{by}", self.asked);
             block.sentence("match", &serves)?;
         }
         if entry.changed {

@@ -44,6 +44,8 @@ pub(crate) enum Field {
     Netns,
     /// The namespace's name, with --netns or --all-netns
     NetnsName,
+    /// The interface that the socket is bound to
+    Interface,
     /// Inode number of the socket
     Inode,
     /// The kernel's number for the socket, never used again
@@ -175,6 +177,7 @@ impl Field {
                 Self::User
                     | Self::Netns
                     | Self::NetnsName
+                    | Self::Interface
                     | Self::Inode
                     | Self::Cookie
                     | Self::Uid

@@ -97,6 +97,7 @@ struct Endpoint<'a> {
     remote_port: Option<u16>,
     netns: Option<u64>,
     netns_name: Option<&'a str>,
+    interface: Option<String>,
     /// Windows has neither.
     inode: Option<u64>,
     cookie: Option<u64>,
@@ -202,6 +203,7 @@ impl<'a> Endpoint<'a> {
             remote_port: endpoint.remote.map(|remote| remote.port),
             netns: socket.netns,
             netns_name: entry.netns_name.as_deref(),
+            interface: socket.interface.map(|interface| interface.to_string()),
             inode: cfg!(target_os = "linux").then_some(socket.inode),
             cookie: cfg!(target_os = "linux").then_some(socket.cookie),
             subflow: socket.is_subflow,

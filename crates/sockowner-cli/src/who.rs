@@ -100,7 +100,7 @@ fn unknown_interface(pattern: &Pattern, asked: &Who, general: &General) -> Optio
         return None;
     }
     let text = pattern.to_string();
-    let mut zones = text.split('%').skip(1).filter_map(|rest| rest.split(']').next());
+    let mut zones = text.split('%').skip(1).filter_map(|rest| rest.split([']', ':']).next());
     let unknown =
         |zone: &&str| zone.parse::<u32>().is_err() && matches!(crate::call::has_interface(zone), Ok(false));
     Some(format!("there is no network interface {}", shown(zones.find(unknown)?)))

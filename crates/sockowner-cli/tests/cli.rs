@@ -544,7 +544,7 @@ fn without_a_terminal_nothing_is_cut() {
     assert!(row.is_some() && !stdout(&output).contains('…'), "{}", stdout(&output));
 }
 
-const ENDPOINT: [&str; 25] = [
+const ENDPOINT: [&str; 26] = [
     "protocol",
     "family",
     "state",
@@ -554,6 +554,7 @@ const ENDPOINT: [&str; 25] = [
     "remote_port",
     "netns",
     "netns_name",
+    "interface",
     "inode",
     "cookie",
     "subflow",

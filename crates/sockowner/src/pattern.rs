@@ -165,11 +165,28 @@ impl Pattern {
         {
             return None;
         }
+        // On every address of another interface than the one that is meant.
+        let is_elsewhere = |zone: &str| endpoint.local.zone.is_some_and(|own| !own.is_called(zone));
+        if self.local.zone.as_deref().is_some_and(is_elsewhere) {
+            return None;
+        }
         match (self.local.ip.map(|ip| ip.to_canonical())?, endpoint.local.ip) {
             (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => Some(Met::Wildcard),
             (IpAddr::V4(_), IpAddr::V6(_)) if !v6only => Some(Met::DualStackWildcard),
             _ => None,
         }
+    }
+}
+
+impl Pattern {
+    /// What listens there can be reached at the address that is meant. What is bound to another interface than `lo` is not, at
+    /// an address of the loopback: no packet to it comes from elsewhere.
+    pub(crate) fn reaches(&self, socket: &Socket) -> bool {
+        /// The index of `lo`, in every network namespace.
+        const LOOPBACK: u32 = 1;
+        let is_loopback = self.local.ip.is_some_and(|ip| ip.to_canonical().is_loopback());
+        let is_elsewhere = socket.interface.is_some_and(|interface| interface.index() != LOOPBACK);
+        self.local.zone.is_some() || !(is_loopback && is_elsewhere)
     }
 }
 
@@ -191,7 +208,8 @@ impl From<Met> for Match {
 }
 
 /// What of `listed` is named by `pattern`, and how. Of the listeners of one protocol in one network namespace only the best
-/// kind serves: one with the very address, else a wildcard, else one of both families.
+/// kind serves: one with the very address, else a wildcard, else one of both families. But what is bound to an interface
+/// serves nothing that comes by another one.
 pub(crate) fn served<T>(
     pattern: &Pattern,
     listed: impl IntoIterator<Item = T>,
@@ -199,13 +217,16 @@ pub(crate) fn served<T>(
 ) -> Vec<(T, Match)> {
     let meets = |one: &T| {
         let socket = socket(one);
-        pattern.matches(&socket.endpoint, socket.v6only == Some(true))
+        let mut endpoint = socket.endpoint;
+        endpoint.local.zone = endpoint.local.zone.or(socket.interface);
+        pattern.matches(&endpoint, socket.v6only == Some(true))
     };
     let found: Vec<_> = listed.into_iter().filter_map(|one| meets(&one).map(|met| (one, met))).collect();
     let rivals = |one: &Socket, other: &Socket| {
         one.endpoint.protocol == other.endpoint.protocol
             && one.netns == other.netns
             && other.endpoint.state.is_listening()
+            && (other.interface.is_none() || other.interface == one.interface)
     };
     let best = |one: &Socket| {
         let same = found.iter().filter(|(other, _)| rivals(one, socket(other)));
@@ -259,7 +280,7 @@ impl fmt::Display for Side {
         let zone = self.zone.as_ref().map(|zone| format!("%{zone}")).unwrap_or_default();
         match self.ip {
             None => write!(f, ":{}", self.port),
-            Some(IpAddr::V4(ip)) => write!(f, "{ip}:{}", self.port),
+            Some(IpAddr::V4(ip)) => write!(f, "{ip}{zone}:{}", self.port),
             Some(IpAddr::V6(ip)) => write!(f, "[{ip}{zone}]:{}", self.port),
         }
     }
@@ -337,8 +358,13 @@ fn parse_host(text: &str, host: &str) -> Result<(Option<IpAddr>, Option<String>)
     if host.contains(':') {
         return Err(invalid(text, "an IPv6 address is written in brackets, as in '[::1]:80'"));
     }
-    host.parse::<Ipv4Addr>().map(|ip| (Some(ip.into()), None)).map_err(|_| {
-        invalid(text, &format!("'{}' is not an IPv4 address; names are never resolved", host.escape_debug()))
+    let (ip, zone) = match host.split_once('%') {
+        Some((_, "")) => return Err(invalid(text, "the zone after '%' is empty")),
+        Some((ip, zone)) => (ip, Some(zone.to_owned())),
+        None => (host, None),
+    };
+    ip.parse::<Ipv4Addr>().map(|ip| (Some(ip.into()), zone)).map_err(|_| {
+        invalid(text, &format!("'{}' is not an IPv4 address; names are never resolved", ip.escape_debug()))
     })
 }
 
@@ -360,6 +386,7 @@ mod tests {
             "[::1]:80",
             "[fe80::1%eth0]:22",
             "[fe80::1%a,b]:22",
+            "0.0.0.0%eth0:80",
             "[fe80::1%a->b]:22",
             "[fe80::1%a,b]:22,[fe80::2%c,d]:23",
             "tcp/:53",
@@ -422,6 +449,44 @@ mod tests {
         let v6: Pattern = "[::1]:80".parse().unwrap();
         assert_eq!(v6.matches(&endpoint("0.0.0.0:80", State::LISTEN), false), None);
         assert_eq!(v6.matches(&endpoint("[::]:80", State::LISTEN), true), Some(Met::Wildcard));
+    }
+
+    #[test]
+    fn what_is_bound_to_an_interface_serves_nothing_that_comes_by_another() {
+        let socket = |local: &str, index: u32| Socket {
+            endpoint: endpoint(local, State::LISTEN),
+            interface: (index > 0).then(|| Interface::new(index, Some(&format!("eth{index}")))),
+            netns: Some(1),
+            inode: 2,
+            cookie: 3,
+            uid: None,
+            cgroup: None,
+            v6only: None,
+            is_subflow: false,
+            told: Default::default(),
+        };
+        let on = |text: &str, sockets: &[(&str, u32)]| -> Vec<_> {
+            let sockets: Vec<_> = sockets.iter().map(|&(local, index)| socket(local, index)).collect();
+            let found = served(&text.parse().unwrap(), &sockets, |socket| socket);
+            found
+                .iter()
+                .map(|(socket, met)| (socket.interface.map_or(0, |interface| interface.index()), *met))
+                .collect()
+        };
+        let (exact, wildcard) = (Match::Exact, Match::Wildcard);
+        let asked = "127.0.0.1:80";
+        assert_eq!(on(asked, &[("127.0.0.1:80", 0), ("0.0.0.0:80", 0)]), [(0, exact)]);
+        assert_eq!(on(asked, &[("127.0.0.1:80", 2), ("0.0.0.0:80", 0)]), [(2, exact), (0, wildcard)]);
+        assert_eq!(on(asked, &[("127.0.0.1:80", 2), ("0.0.0.0:80", 2)]), [(2, exact)]);
+        assert_eq!(on(asked, &[("127.0.0.1:80", 0), ("0.0.0.0:80", 2)]), [(0, exact)]);
+        assert_eq!(on(asked, &[("0.0.0.0:80", 2), ("0.0.0.0:80", 0)]), [(2, wildcard), (0, wildcard)]);
+        let zoned = "127.0.0.1%eth2:80";
+        assert_eq!(on(zoned, &[("0.0.0.0:80", 2), ("0.0.0.0:80", 3)]), [(2, wildcard)]);
+        assert_eq!(on(zoned, &[("127.0.0.1:80", 2), ("127.0.0.1:80", 3)]), [(2, exact)]);
+        let reached =
+            |text: &str, index| text.parse::<Pattern>().unwrap().reaches(&socket("0.0.0.0:80", index));
+        assert_eq!([0, 1, 2].map(|index| reached(asked, index)), [true, true, false]);
+        assert!(reached(zoned, 2) && reached("192.0.2.1:80", 2) && reached(":80", 2));
     }
 
     #[test]

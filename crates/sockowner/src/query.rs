@@ -234,7 +234,8 @@ impl Query {
     /// Everything about the endpoints that `pattern` names: listeners first, all holders of each.
     ///
     /// A specific address also finds the wildcard listener that would serve it, marked [`Match::Wildcard`], where
-    /// no listener has the address itself.
+    /// no listener has the address itself. What is bound to an [interface](crate::Socket::interface) serves what comes by that
+    /// one alone; a zone in the pattern (`127.0.0.1%eth0:80`) tells which is meant.
     ///
     /// # Errors
     /// As [`snapshot`](Self::snapshot). That nothing matched is no error: the snapshot is empty.
@@ -277,7 +278,7 @@ impl Query {
         let found = self.explain(self.find(pattern, &protocols, &states)?)?;
         let (mut entries, gaps) = found.into_parts();
         // What was closed while its owner was looked for does not listen.
-        entries.retain(listens);
+        entries.retain(|entry| listens(entry) && pattern.reaches(&entry.socket));
         Ok(Snapshot::in_order(entries, gaps))
     }
 
@@ -317,7 +318,8 @@ impl Query {
 
     /// Who created, bound and accepted the TCP connection with exactly these addresses, as a recorder noted it: a few system
     /// calls, however many processes and sockets there are, and right also where who made it has ended. `None`: there is no
-    /// such connection.
+    /// such connection. To know that takes a listing of all TCP connections where no address has a [zone](Address::zone):
+    /// it may be bound to any interface.
     ///
     /// # Platform
     /// Linux: what [`os::linux::record`](crate::os) notes; without it the record is [`Record::Nowhere`].
@@ -408,7 +410,14 @@ fn scope(filter: &Filter) -> Scope {
     Scope { tables, states: filter.states().to_vec(), local_port: 0, remote_port: 0 }
 }
 
+/// Of what could be read neither at first nor later there is one gap.
 fn join(mut one: Vec<Gap>, other: Vec<Gap>) -> Vec<Gap> {
-    one.extend(other);
+    let kind = |gap: &Gap| (gap.source, gap.object.clone(), gap.reason);
+    for gap in other {
+        match one.iter_mut().find(|known| kind(known) == kind(&gap)) {
+            Some(known) => known.count = known.count.max(gap.count),
+            None => one.push(gap),
+        }
+    }
     one
 }

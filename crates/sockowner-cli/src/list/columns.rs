@@ -97,7 +97,7 @@ pub(super) fn cell(field: Field, entry: &Entry) -> Cell<'_> {
         Value::Nothing => Cell::nothing(nothing(field)),
         Value::Number(number) => Cell::whole(itoa::Buffer::new().format(number).to_owned()),
         Value::Flag(flag) => Cell::whole(if flag { "yes" } else { "no" }),
-        Value::Address(address) => self::address(address),
+        Value::Address(address) => self::address(&address),
         Value::Host(address) => Cell::new(address::host(address), LEAST_ADDRESS),
         Value::Text(text) => match field {
             Field::Proto | Field::State | Field::Protocol | Field::Family => Cell::whole(text),

@@ -38,7 +38,7 @@ fn written(value: Value<'_>) -> Cow<'_, str> {
         Value::Nothing => "".into(),
         Value::Number(number) => itoa::Buffer::new().format(number).to_owned().into(),
         Value::Flag(flag) => if flag { "true" } else { "false" }.into(),
-        Value::Address(address) => address::text(address).into(),
+        Value::Address(address) => address::text(&address).into(),
         Value::Host(address) => address::host(address).into(),
         Value::Text(text) if text.starts_with(['=', '+', '-', '@']) => text::quoted(text.as_bytes()).into(),
         Value::Text(text) => text,

@@ -9,8 +9,8 @@ use sockowner::{Address, Component, Container, Entry, Process, RoleEvidence, Rol
 
 use super::held::Held;
 use crate::field::Field;
-use crate::text::{shown_os, shown_word};
-use crate::{clock, explain, naming, netns};
+use crate::text::{shown, shown_os, shown_word};
+use crate::{address, clock, explain, naming, netns};
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(super) enum Value<'a> {
     Flag(bool),
     Text(Cow<'a, str>),
     /// With its port.
-    Address(&'a Address),
+    Address(Address),
     /// Without.
     Host(&'a Address),
 }
@@ -34,8 +34,8 @@ pub(super) fn value(field: Field, entry: &Entry) -> Value<'_> {
     match field {
         Field::Proto => Value::Text(naming::protocol(endpoint)),
         Field::State => Value::Text(naming::state(endpoint.state)),
-        Field::Local => Value::Address(&endpoint.local),
-        Field::Remote => remote.map_or(Value::Nothing, Value::Address),
+        Field::Local => Value::Address(address::local(socket)),
+        Field::Remote => remote.copied().map_or(Value::Nothing, Value::Address),
         Field::User => text(naming::user(socket.uid, entry.user.as_deref())),
         Field::Process => text(Held::of(entry).into_text()),
         Field::Unit => text(naming::place(entry)),
@@ -47,6 +47,9 @@ pub(super) fn value(field: Field, entry: &Entry) -> Value<'_> {
         Field::RemotePort => number(remote.map(|remote| remote.port)),
         Field::Netns => number(socket.netns),
         Field::NetnsName => text(netns::name(entry)),
+        Field::Interface => {
+            text(socket.interface.map(|interface| shown(&interface.to_string()).into_owned().into()))
+        }
         Field::Inode => number(cfg!(target_os = "linux").then_some(socket.inode)),
         Field::Cookie => number(cfg!(target_os = "linux").then_some(socket.cookie)),
         Field::Uid => number(socket.uid),

@@ -125,7 +125,7 @@ impl Cells {
             netns: netns.map(Cow::into_owned).unwrap_or_default(),
             protocol: naming::protocol(endpoint).into_owned(),
             state: naming::state(endpoint.state).into_owned(),
-            local: address(Some(&endpoint.local)),
+            local: address(Some(&address::local(&entry.socket))),
             remote: address(endpoint.remote.as_ref()),
             user: or_nothing(naming::user(uid, user)),
             pid: pid(entry).map_or_else(|| "-".into(), |pid| pid.to_string()),

@@ -32,6 +32,8 @@ struct Odd<'a> {
     owner: &'a str,
     holders: &'a str,
     socket: &'a str,
+    /// Behind the address.
+    zone: &'a str,
 }
 
 /// The page of 127.0.0.1:80, which is usual but for this.
@@ -40,7 +42,8 @@ fn assert_odd(program: &Program, sock: &Sock, odd: &Odd<'_>) {
     let page = ask(&["who", ":80"]);
     page.assert_complete();
     let line = |text: &str| if text.is_empty() { String::new() } else { format!("              {text}\n") };
-    let mut golden = Template::new(PAGE);
+    let page_at = PAGE.replacen("127.0.0.1", &format!("127.0.0.1{}", odd.zone), 1);
+    let mut golden = Template::new(&page_at);
     golden.fill("about the executable", line(odd.executable));
     golden.fill("about the owner", line(odd.owner));
     golden.fill("holders", if odd.holders.is_empty() { "server pid <pid> fd <fd>" } else { odd.holders });
@@ -103,7 +106,10 @@ fn a_socket_bound_to_an_interface() {
     let server = Program::start(&dir, "server", 0, WEB);
     let options = SocketOptions { device: Some("lo".into()), ..SocketOptions::default() };
     let listener = server.actor.tcp_listen_with("127.0.0.1:80", options);
-    assert_odd(&server, &listener, &Odd { socket: "bound to interface lo", ..Odd::default() });
+    assert_odd(&server, &listener, &Odd { socket: "bound to interface lo", zone: "%lo", ..Odd::default() });
+    assert_eq!(ask(&["--no-header", "-o", "local,interface"]).stdout(), "127.0.0.1%lo:80  lo\n");
+    let told = &ask(&["who", "127.0.0.1%lo:80", "--json"]).endpoints()[0];
+    assert_eq!((&told["local_address"], &told["interface"]), (&"127.0.0.1".into(), &"lo".into()));
 }
 
 fn holders_that_differ() {

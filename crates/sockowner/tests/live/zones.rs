@@ -1,6 +1,6 @@
 //! Interfaces: link-local addresses, and sockets that are bound to a device.
 
-use sockowner::{Address, Endpoint, Entry, ErrorKind, Match, Query};
+use sockowner::{Address, Endpoint, Entry, ErrorKind, Match, Query, Snapshot};
 use sockowner_testkit::Requirement::Interface;
 use sockowner_testkit::{Actor, SocketOptions, netns};
 
@@ -148,6 +148,28 @@ fn a_socket_bound_to_a_device_tells_it() {
     assert_eq!(interfaces(&entry)[0], Some(named(1, "lo")));
     assert_held(&owner_of(&query, &entry.socket), &[at(&other, &sock)]);
     assert_eq!(exact(&query, "0.0.0.0:4711").len(), 2);
+    // What each serves is what comes by its device; to the loopback nothing comes by another.
+    let cookies = |found: Snapshot| -> Vec<_> { found.iter().map(|entry| entry.socket.cookie).collect() };
+    let served = |text: &str| cookies(query.who(&text.parse().unwrap()).unwrap());
+    let reached = |text: &str| cookies(query.listening(&text.parse().unwrap()).unwrap());
+    assert_eq!(served("127.0.0.1:4711").len(), 2);
+    assert_eq!(served("127.0.0.1%lo:4711"), [sock.cookie]);
+    assert_eq!(reached("127.0.0.1:4711"), [sock.cookie]);
+    assert_eq!(reached("192.0.2.1:4711").len(), 2);
+    assert_eq!(reached("[::1]:4712"), []);
+    // One with the very address is before another by its own device alone.
+    let special = actor.tcp_listen_with("127.0.0.1:4714", SocketOptions { reuseport: true, ..on("device0") });
+    let reuseport = SocketOptions { reuseport: true, ..SocketOptions::default() };
+    let everywhere = other.tcp_listen_with("0.0.0.0:4714", reuseport);
+    let mut both = [special.cookie, everywhere.cookie];
+    both.sort_unstable();
+    let mut found = served("127.0.0.1:4714");
+    found.sort_unstable();
+    assert_eq!(found, both);
+    assert_eq!(reached("127.0.0.1:4714"), [everywhere.cookie]);
+    // The kernel's word.
+    let _client = actor.tcp_connect("127.0.0.1:4714");
+    let _server = other.accept(everywhere.fd);
 }
 
 fn a_connection_bound_to_a_device_is_found_by_its_addresses() {
