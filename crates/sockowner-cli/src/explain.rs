@@ -15,7 +15,7 @@ use sockowner::{
 
 use crate::block::Block;
 use crate::messages::Hidden;
-use crate::text::{shown, shown_os, shown_word};
+use crate::text::{shown, shown_name, shown_os, shown_word};
 use crate::{clock, list, naming, netns};
 
 /// Sockets have a user, a cgroup and numbers of their own, processes a mount namespace. On Windows none of that.
@@ -74,7 +74,7 @@ impl Page {
         process: &Process,
         evidence: Evidence,
     ) -> io::Result<()> {
-        block.datum("owner", &format!("{}, {}", shown_os(&process.name), naming::pid(process.pid)))?;
+        block.datum("owner", &format!("{}, {}", shown_name(&process.name), naming::pid(process.pid)))?;
         block.sentence("", &self.evidence(entry, evidence))?;
         executable(block, process)?;
         let uid = process.uid.map(|uid| format!("uid {uid}"));
@@ -133,7 +133,7 @@ impl Page {
         block.sentence("candidates", "in the cgroup it was made in, which does not make them owners:")?;
         for candidate in entry.candidates.iter() {
             let process = &candidate.process;
-            let (name, pid) = (shown_os(&process.name), process.pid);
+            let (name, pid) = (shown_name(&process.name), process.pid);
             block.datum("", &format!("{name} pid {pid}, started {}", self.started(process)))?;
         }
         Ok(())
@@ -308,7 +308,7 @@ fn holders(block: &mut Block<'_, impl Write>, entry: &Entry) -> io::Result<()> {
         if known.len() > FDS_SHOWN {
             fds.push(format!("and {} more", known.len() - FDS_SHOWN));
         }
-        let mut line = format!("{} {}{thread}", shown_os(&process.name), naming::pid(process.pid));
+        let mut line = format!("{} {}{thread}", shown_name(&process.name), naming::pid(process.pid));
         if !fds.is_empty() {
             line = format!("{line} {DESCRIPTOR} {}", fds.join(", "));
         }

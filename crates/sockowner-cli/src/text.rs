@@ -27,6 +27,19 @@ pub(crate) fn shown_os(text: &OsStr) -> Cow<'_, str> {
     }
 }
 
+/// The name of a process, where words of ours may stand beside it or in its place: `(exited)`, `+3`, `, pid 1`. One that
+/// might pass for these is quoted.
+pub(crate) fn shown_name(name: &OsStr) -> Cow<'_, str> {
+    match name.to_str() {
+        Some(text) if is_plain(text) && poses(text) => Cow::Owned(quoted(text.as_bytes())),
+        _ => shown_os(name),
+    }
+}
+
+fn poses(name: &str) -> bool {
+    name.starts_with('(') || name.ends_with(')') || name.contains(" +") || name.contains(", ")
+}
+
 /// A message that quotes what somebody typed: its lines stay, nothing in them can move the cursor.
 pub(crate) fn tamed(message: &str) -> String {
     let mut shown = String::with_capacity(message.len());
@@ -188,6 +201,17 @@ mod tests {
         {
             assert_eq!(shown(name), name);
         }
+    }
+
+    #[test]
+    fn a_name_that_could_pass_for_our_words_is_quoted() {
+        for name in ["curl (exited)", "nginx +3", "(no holder)", "(not permitted)", "sshd, pid 1"] {
+            assert_eq!(shown_name(name.as_ref()), format!("\"{name}\""));
+        }
+        for name in ["curl", "libstdc++-test", "g++", "a,b", "Web Content", "x(1)y"] {
+            assert_eq!(shown_name(name.as_ref()), name);
+        }
+        assert_eq!(shown_name("a (b)\n".as_ref()), shown_os("a (b)\n".as_ref()));
     }
 
     #[test]

@@ -154,14 +154,15 @@ impl Filter {
 
     /// What can be told only when owners are known.
     pub(crate) fn takes(&self, entry: &Entry) -> bool {
-        // Whoever has ended may have left his number to another.
         let recorded = match &entry.attribution {
-            Attribution::Recorded(owner) if !owner.exited => Some(&*owner.process),
+            Attribution::Recorded(owner) => Some(&*owner.process),
             _ => None,
         };
         let held = entry.attribution.holders();
         let processes = || held.iter().map(|holder| &*holder.process).chain(recorded);
-        any_or_empty(&self.pids, |&pid| processes().any(|process| process.pid == pid))
+        // Whoever has ended may have left his number to another.
+        let has_exited = entry.attribution.has_exited();
+        any_or_empty(&self.pids, |&pid| !has_exited && processes().any(|process| process.pid == pid))
             && any_or_empty(&self.users, |user| {
                 is_user(user, entry.socket.uid, entry.user.as_deref())
                     || processes().any(|process| is_user(user, process.uid, process.user.as_deref()))

@@ -10,7 +10,7 @@ use sockowner::{
 
 use super::component;
 use crate::block::Block;
-use crate::text::shown_os;
+use crate::text::{shown_name, shown_os};
 use crate::{clock, naming};
 
 /// A line or two for each role; one for all where nothing is known.
@@ -113,7 +113,7 @@ fn unknown_role(reason: RoleReason) -> &'static str {
 }
 
 fn caller(role: &Role, time: Option<&str>) -> String {
-    let name = shown_os(&role.process.name);
+    let name = shown_name(&role.process.name);
     let pid = role.process.pid.map_or_else(|| "no pid here".to_owned(), |pid| format!("pid {pid}"));
     let time = time.map(|time| format!(", {time}")).unwrap_or_default();
     format!("{name}, {pid}{time}")

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sockowner::Entry;
 
 use crate::naming;
-use crate::text::shown_os;
+use crate::text::shown_name;
 
 /// Who holds an endpoint, in words.
 pub(crate) enum Held<'a> {
@@ -25,7 +25,7 @@ impl<'a> Held<'a> {
             let reason = entry.attribution.reason();
             return reason.map_or(Self::NotAsked, |reason| Self::ByNobody(naming::reason(reason)));
         };
-        let name = shown_os(&process.name);
+        let name = shown_name(&process.name);
         match super::processes(entry) {
             _ if entry.attribution.has_exited() => Self::By(format!("{name}{EXITED}").into(), EXITED.len()),
             0 | 1 => Self::By(name, 0),

@@ -9,7 +9,7 @@ use sockowner::{Address, Component, Container, Entry, Process, RoleEvidence, Rol
 
 use super::held::Held;
 use crate::field::Field;
-use crate::text::{shown, shown_os, shown_word};
+use crate::text::{shown, shown_name, shown_os, shown_word};
 use crate::{address, clock, explain, naming, netns};
 
 /// One value.
@@ -151,9 +151,9 @@ fn kind(field: Field) -> RoleKind {
 /// why it is not known.
 fn role(kind: RoleKind, entry: &Entry) -> Value<'_> {
     match (entry.record.role(kind), entry.role_reason(kind)) {
-        (Some(role), _) if role.evidence == RoleEvidence::Call => Value::Text(shown_os(&role.process.name)),
+        (Some(role), _) if role.evidence == RoleEvidence::Call => Value::Text(shown_name(&role.process.name)),
         (Some(role), _) => {
-            Value::Text(format!("{} ({})", shown_os(&role.process.name), role.evidence.as_str()).into())
+            Value::Text(format!("{} ({})", shown_name(&role.process.name), role.evidence.as_str()).into())
         }
         (None, Some(reason)) => Value::Text(format!("({})", reason.as_str().replace('_', " ")).into()),
         (None, None) => Value::Nothing,

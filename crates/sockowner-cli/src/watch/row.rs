@@ -9,7 +9,7 @@ use sockowner::{Address, Attribution, Entry, Process, Protocol, Reason, Socket};
 use super::model::Item;
 use super::order::{Group, Sort};
 use crate::list::held::{EXITED, Held};
-use crate::text::{shown_os, start, width};
+use crate::text::{shown_name, start, width};
 use crate::{address, naming, netns};
 
 /// What a socket is recognised by: its cookie and network namespace, and its ends where the system has given it no cookie.
@@ -182,7 +182,7 @@ pub(crate) fn group(entry: &Entry, group: Group) -> String {
         Group::Process => match own {
             Some(process) => {
                 let exited = if entry.attribution.has_exited() { EXITED } else { "" };
-                format!("{}, {}{exited}", shown_os(&process.name), naming::pid(process.pid))
+                format!("{}, {}{exited}", shown_name(&process.name), naming::pid(process.pid))
             }
             None => entry.attribution.reason().map_or_else(|| "(not asked for)".into(), naming::reason),
         },

@@ -239,6 +239,10 @@ fn time_wait_has_its_recorded_owner() {
     let list = ask(&["-a"]);
     list.assert_complete();
     assert!(list.stdout().contains("client (exited)"), "{}", list.stdout());
+    // What he was is his, and his number may be another's.
+    let taken = |option: &str, value: &str| ask(&["--state", "time-wait", option, value]).status();
+    assert_eq!((taken("--exe", "client"), taken("--exe", "server")), (0, 1));
+    assert_eq!(taken("--pid", &pid.to_string()), 1);
     let columns = "pid,process,evidence,exited,reason,holders";
     let records = ask(&["--csv", "--no-header", "--state", "time-wait", "-o", columns]).csv();
     assert_eq!(records, [vec![pid.to_string().as_str(), "client (exited)", "recorded", "true", "", ""]]);
