@@ -463,7 +463,7 @@ mod tests {
             cgroup: None,
             v6only: None,
             is_subflow: false,
-            told: Default::default(),
+            told: crate::sys::Told::default(),
         };
         let on = |text: &str, sockets: &[(&str, u32)]| -> Vec<_> {
             let sockets: Vec<_> = sockets.iter().map(|&(local, index)| socket(local, index)).collect();
