@@ -309,7 +309,7 @@ int sockowner_who(const char *endpoint, sockowner_result **out);
 void sockowner_free(sockowner_result *result);
 
 /* Why this thread's last sockowner_snapshot or sockowner_who failed: operation, object, cause. Never NULL; empty
- * after a success, and where a thread is ending (destructors of its keys). */
+ * after a success, and it may be where a thread is ending (destructors of its keys). */
 const char *sockowner_last_error(void);
 
 /* The library's version: "0.1.0". */

@@ -80,7 +80,7 @@ unsafe fn answer(out: *mut *mut Answer, ask: impl FnOnce() -> Result<Snapshot, F
     };
     let Failure(code, sentence) = failure;
     let sentence = CString::new(sentence.replace('\0', "\u{fffd}")).unwrap_or_default();
-    // A thread that is ending keeps none, and a panic here would end the caller's program.
+    // A thread that is ending may keep none, and a panic here would end the caller's program.
     let _ = LAST_ERROR.try_with(|last| *last.borrow_mut() = sentence);
     code
 }
