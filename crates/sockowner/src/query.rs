@@ -412,9 +412,9 @@ fn scope(filter: &Filter) -> Scope {
 
 /// Of what could be read neither at first nor later there is one gap.
 fn join(mut one: Vec<Gap>, other: Vec<Gap>) -> Vec<Gap> {
-    let kind = |gap: &Gap| (gap.source, gap.object.clone(), gap.reason);
+    let kind = |gap: &Gap| (gap.source, gap.reason);
     for gap in other {
-        match one.iter_mut().find(|known| kind(known) == kind(&gap)) {
+        match one.iter_mut().find(|known| kind(known) == kind(&gap) && known.object == gap.object) {
             Some(known) => known.count = known.count.max(gap.count),
             None => one.push(gap),
         }

@@ -171,8 +171,8 @@ pub(super) fn an_address_alone_makes_no_listener() {
     assert_eq!(found, [std::process::id()], "not {}", with_address.pid());
 }
 
-/// Of sockets that are not connected yet Wine tells no peer.
-pub(super) fn who_waits_to_be_connected_has_its_socket() {
+/// Of sockets that are not connected yet Wine tells no peer; and no bridge says here that they are no native program's.
+pub(super) fn who_waits_to_be_connected_is_not_guessed() {
     // It has room for one or two that nobody accepts: the others stay where they are.
     let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     listener.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
@@ -191,10 +191,16 @@ pub(super) fn who_waits_to_be_connected_has_its_socket() {
     for client in &clients {
         let local = client.local_addr().unwrap().as_socket().unwrap();
         let row = rows(&told, Protocol::Tcp, local, Some(server))[0];
-        assert_eq!(pids_of(row), [std::process::id()], "{}", row.socket.endpoint);
-        waiting += usize::from(row.socket.endpoint.state == State::SYN_SENT);
+        if row.socket.endpoint.state == State::SYN_SENT {
+            assert_eq!((pids_of(row), row.attribution.reason()), (vec![], Some(Reason::NotPermitted)));
+            waiting += 1;
+        } else {
+            assert_eq!(pids_of(row), [std::process::id()], "{}", row.socket.endpoint);
+        }
     }
     assert!(waiting > 0, "all were connected");
+    let of_one_name = told.gaps().iter().find(|gap| gap.object == "sockets of one name");
+    assert_eq!(of_one_name.map(|gap| gap.count), Some(waiting));
 }
 
 pub(super) fn who_is_gone_is_not_named() {

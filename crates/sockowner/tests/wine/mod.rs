@@ -30,7 +30,7 @@ pub(crate) fn main() -> ExitCode {
         ("who_used_a_socket_is_one_of_its_holders", holders::who_used_a_socket_is_one_of_its_holders),
         ("both_families", holders::both_families),
         ("an_address_alone_makes_no_listener", holders::an_address_alone_makes_no_listener),
-        ("who_waits_to_be_connected_has_its_socket", holders::who_waits_to_be_connected_has_its_socket),
+        ("who_waits_to_be_connected_is_not_guessed", holders::who_waits_to_be_connected_is_not_guessed),
         ("who_is_gone_is_not_named", holders::who_is_gone_is_not_named),
         ("five_hundred_sockets", walk::five_hundred_sockets),
         ("while_others_look", walk::while_others_look),

@@ -164,9 +164,15 @@ impl<D: Door> System<D> {
                         .map_or(Attribution::Unattributed(reason), Attribution::Held),
                     // Linux knows of native programs alone.
                     Some(Err(Reason::NoVisibleHolder)) | None => {
-                        let here = is_connecting(socket)
+                        let answer = is_connecting(socket)
                             .then(|| holders.connecting(&socket.endpoint, connecting.as_deref()))
-                            .and_then(|answer| by_handles(processes, socket, answer));
+                            .map(|answer| match answer {
+                                // Unless Linux says otherwise a native program may connect from that address: one whose own
+                                // connect failed keeps the handle, and Linux gives the port to others.
+                                Answer::Held(_) if native.is_none() => Answer::Unclear,
+                                answer => answer,
+                            });
+                        let here = answer.and_then(|answer| by_handles(processes, socket, answer));
                         untold += u64::from(here.is_none());
                         here.unwrap_or(Attribution::Unattributed(reason))
                     }
