@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use sockowner::os::linux::record::{self, HookState, Reader};
-use sockowner::os::linux::share::group_name;
 use sockowner_record::resolve;
 
 use crate::args::{Cli, Command as Asking, General, Hooks, Record};
@@ -84,17 +83,6 @@ fn start(asked: &Hooks) -> anyhow::Result<()> {
     }
     // What cannot be opened is replaced, or says why it is not.
     let was_recorded = matches!(Reader::open(), Ok(Some(_)));
-    if was_recorded
-        && let Some(gid) = group_of()
-        && let name = group_name(gid)?
-        && name.as_ref() != Some(group)
-    {
-        let reader = name.unwrap_or_else(|| format!("number {gid}"));
-        bail!(
-            "record for the group {group}: it is recorded for the group {reader} already; \
-             'sockowner record stop' ends that, and forgets what was noted"
-        );
-    }
     let started = record::start(group, asked.first_use).map_err(|error| Rights::own().blamed(error))?;
     let hooks: Vec<_> = started.hooks.iter().map(Asked::from).collect();
     if let Err(error) = HOOKS.write(&hooks).context("note which hooks are refused") {
